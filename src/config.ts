@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+import ipaddr from 'ipaddr.js'
+
+export const ROLES = ['collector', 'decide', 'api', 'jobs'] as const
+export type Role = (typeof ROLES)[number]
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** Everything the environment decides, read once at start. Paths are absolute. */
+export interface Config {
+  /** Where it listens. `port` 0 picks a free one. */
+  port: number
+  host: string
+  /** What links in mails and pages begin with, without a slash at the end. */
+  publicUrl: string
+  roles: ReadonlySet<Role>
+  /** Spool, embedded database, outbox, `admin-key`. */
+  dataDir: string
+  /** `http(s)://user:pass@host:8123/database`; undefined: the embedded engine in `dataDir`. */
+  clickhouseUrl: string | undefined
+  redisUrls: readonly string[]
+  geoipCityDbs: readonly string[]
+  geoipAsnDbs: readonly string[]
+  /** The first API key, with every scope; undefined: made at first start. */
+  adminKey: string | undefined
+  /** CIDRs whose forwarding headers are believed. */
+  trustedProxies: readonly string[]
+  /** Bytes of the spool past which the collector answers 503. */
+  spoolMaxBytes: number
+  /** Age in days, counted from arrival, at which raw request logs go. */
+  retentionDays: number
+  /** Lower-case names of query parameters whose values are stored as `***`. */
+  maskQuery: ReadonlySet<string>
+  logLevel: LogLevel
+}
+
+/** A variable that does not fit. The message names it, what was given and what is allowed. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+type Environment = Record<string, string | undefined>
+
+const refuse = (name: string, given: string, allowed: string): never => {
+  throw new ConfigError(`${name} is ${JSON.stringify(given)}; allowed is ${allowed}`)
+}
+
+const integer = (env: Environment, name: string, fallback: number, min: number, max: number): number => {
+  const given = env[name]
+  if (!given) return fallback
+  const value = /^\d{1,15}$/.test(given) ? Number(given) : Number.NaN
+  return value >= min && value <= max ? value : refuse(name, given, `a whole number from ${min} to ${max}`)
+}
+
+const UNITS: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+
+const bytes = (env: Environment, name: string, fallback: number, min: number): number => {
+  const given = env[name]
+  if (!given) return fallback
+  const [, digits, unit] = /^(\d{1,15}) ?([KMGT]?)(?:iB|B)?$/i.exec(given) ?? []
+  const value = digits === undefined ? Number.NaN : Number(digits) * UNITS[(unit ?? '').toUpperCase()]!
+  return value >= min ? value : refuse(name, given, `bytes as 10737418240 or 10GiB, ${min} at least`)
+}
+
+const list = (env: Environment, name: string): string[] =>
+  (env[name] ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean)
+
+const choice = <T extends string>(name: string, given: string, allowed: readonly T[]): T =>
+  allowed.find((item) => item === given) ?? refuse(name, given, allowed.join(', '))
+
+const url = (name: string, given: string, protocols: readonly string[]): string => {
+  if (!URL.canParse(given) || !protocols.includes(new URL(given).protocol)) {
+    // The value may hold a password, so only its beginning is shown.
+    refuse(name, `${given.slice(0, 8)}…`, `a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+  }
+  return given
+}
+
+const cidr = (name: string, given: string): string => {
+  const text = given.includes('/') ? given : `${given}/${given.includes(':') ? 128 : 32}`
+  return ipaddr.isValidCIDR(text)
+    ? text
+    : refuse(name, given, 'addresses or CIDRs such as 10.0.0.0/8, separated by commas')
+}
+
+const file = (name: string, given: string): string => {
+  // A missing database is a warning and empty fields (geo says so), but a directory here is a slip of the hand.
+  return given.endsWith('/') && existsSync(given) ? refuse(name, given, 'the path of an .mmdb file') : resolve(given)
+}
+
+/** Default list of query parameters whose values never reach the disk. */
+export const MASKED_BY_DEFAULT = 'token,password,passwd,secret,code,key,api_key,access_token,signature'
+
+/**
+ * Reads the environment into one object.
+ * @throws {ConfigError} naming the variable, what was given and what is allowed
+ */
+export const loadConfig = (env: Environment = process.env): Config => {
+  const port = integer(env, 'PORT', 8080, 0, 65_535)
+  const host = env['HOST'] || '127.0.0.1'
+  const roles = list(env, 'ROLES').map((role) => choice('ROLES', role, ROLES))
+  const clickhouseUrl = env['CLICKHOUSE_URL'] && url('CLICKHOUSE_URL', env['CLICKHOUSE_URL'], ['http:', 'https:'])
+  const redisUrls = list(env, 'REDIS_URL').map((item) => url('REDIS_URL', item, ['redis:', 'rediss:']))
+  const split = roles.length > 0 && roles.length < ROLES.length
+  if (split && (!clickhouseUrl || redisUrls.length === 0)) {
+    refuse(
+      'ROLES',
+      roles.join(','),
+      `all of ${ROLES.join(',')} unless CLICKHOUSE_URL and REDIS_URL are set, which split roles share`,
+    )
+  }
+  const adminKey = env['VEDETTE_ADMIN_KEY'] || undefined
+  if (adminKey !== undefined && !/^[\x21-\x7e]{32,}$/.test(adminKey)) {
+    refuse('VEDETTE_ADMIN_KEY', `${adminKey.length} characters`, '32 printable characters or more, without spaces')
+  }
+  if (env['CLICKHOUSE_CLUSTER']) {
+    refuse(
+      'CLICKHOUSE_CLUSTER',
+      env['CLICKHOUSE_CLUSTER'],
+      'nothing yet: replicated and sharded tables are not built, one server is',
+    )
+  }
+  return {
+    port,
+    host,
+    publicUrl: (env['PUBLIC_URL']
+      ? url('PUBLIC_URL', env['PUBLIC_URL'], ['http:', 'https:'])
+      : `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+    ).replace(/\/+$/, ''),
+    roles: new Set(roles.length > 0 ? roles : ROLES),
+    dataDir: resolve(env['DATA_DIR'] || './data'),
+    clickhouseUrl: clickhouseUrl || undefined,
+    redisUrls,
+    geoipCityDbs: list(env, 'GEOIP_CITY_DB').map((item) => file('GEOIP_CITY_DB', item)),
+    geoipAsnDbs: list(env, 'GEOIP_ASN_DB').map((item) => file('GEOIP_ASN_DB', item)),
+    adminKey,
+    trustedProxies: list(env, 'TRUSTED_PROXIES').map((item) => cidr('TRUSTED_PROXIES', item)),
+    spoolMaxBytes: bytes(env, 'SPOOL_MAX_BYTES', 10 * 2 ** 30, 2 ** 20),
+    retentionDays: integer(env, 'RETENTION_DAYS', 30, 1, 3650),
+    maskQuery: new Set(
+      (env['MASK_QUERY'] ?? MASKED_BY_DEFAULT)
+        .split(',')
+        .map((name) => name.trim().toLowerCase())
+        .filter(Boolean),
+    ),
+    logLevel: choice('LOG_LEVEL', env['LOG_LEVEL'] || 'info', LOG_LEVELS),
+  }
+}
