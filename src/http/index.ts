@@ -1,0 +1,7 @@
+export { holds, mayUse, type Principal, type Scope, SCOPES } from '../principal.ts'
+export { type Authenticate, identify, principalOf, requireScope } from './auth.ts'
+export { createHealth, type Health, type HealthCheck, type HealthReport } from './health.ts'
+export { createLog, type Log } from './log.ts'
+export { createMetrics, type Metrics } from './metrics.ts'
+export { Problem, problem, PROBLEM_TYPE, problemBody, type ProblemOptions } from './problem.ts'
+export { createHttpServer, type HttpServer, type HttpServerOptions } from './server.ts'

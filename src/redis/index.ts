@@ -1,0 +1,1 @@
+export { type Lease, type LeaseOptions, type Redis, RedisError, type RedisErrorKind } from './types.ts'

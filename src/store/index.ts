@@ -1,0 +1,11 @@
+export {
+  type ApiKey,
+  type ApiKeys,
+  type KeyChange,
+  type NewApiKey,
+  StoreError,
+  type StoreErrorCode,
+  type Version,
+  type Versions,
+  type WriteOptions,
+} from './types.ts'
