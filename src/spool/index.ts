@@ -1,0 +1,141 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
+
+import type { ClickHouse } from '../clickhouse/index.ts'
+import type { Table } from './inserter.ts'
+import { createJournal, type Journal } from './journal.ts'
+import { type Append, createLane, type Lane } from './lane.ts'
+import { createSpoolMetrics } from './metrics.ts'
+import type { Quarantined } from './quarantine.ts'
+import { createSpace } from './space.ts'
+
+export type { Table } from './inserter.ts'
+export { RECEIPT_HOURS } from './journal.ts'
+export type { Append } from './lane.ts'
+export type { Quarantined } from './quarantine.ts'
+export type { Mark, Receipt, RecordMeta } from './record.ts'
+export { SpoolFullError } from './space.ts'
+
+export interface SpoolState {
+  bytes: number
+  maxBytes: number
+  rows: number
+  /** Sealed segments that wait for ClickHouse. */
+  segments: number
+  /** 0: none waits. */
+  oldestAgeSeconds: number
+  receipts: number
+  receiptsEvicted: number
+  /** Why nothing goes through at the moment; undefined while it does. */
+  obstacle: string | undefined
+}
+
+/** Durable batches on disk on their way into ClickHouse. */
+export interface Spool {
+  /**
+   * The rows are on disk when this resolves; `stored` resolves when they can be queried.
+   * @throws {SpoolFullError} nothing was taken
+   */
+  append: (table: string, record: Append) => Promise<{ stored: Promise<void> }>
+  /** What is remembered for whoever sends the same again: receipts for a day, marks for ever. */
+  journal: Pick<Journal, 'receipt' | 'mark' | 'marks'>
+  state: () => SpoolState
+  quarantined: () => Promise<(Quarantined & { table: string })[]>
+  replay: (table: string, id: string) => Promise<void>
+  start: () => void
+  /** Seals, flushes for at most `graceMs`; what is left stays on disk for the next start. */
+  stop: (graceMs: number) => Promise<void>
+}
+
+const PRUNE_EVERY_MS = 600_000
+
+/** Takes up what an earlier process left in `folder`, which belongs to this process alone. */
+export const createSpool = async ({
+  folder,
+  tables,
+  maxBytes,
+  clickhouse,
+  registry,
+  log,
+  sealAfterMs = 1000,
+}: {
+  folder: string
+  tables: readonly Table[]
+  maxBytes: number
+  clickhouse: ClickHouse
+  registry: Registry
+  log: Logger
+  /** Age of its first record at which a segment that is not full is sealed. */
+  sealAfterMs?: number
+}): Promise<Spool> => {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const space = createSpace(folder, maxBytes)
+  const journal = await createJournal(join(folder, 'journal'))
+  const lanes = new Map<string, Lane>()
+  const laneOf = (table: string): Lane => {
+    const lane = lanes.get(table)
+    if (!lane) throw new Error(`the spool has no table ${JSON.stringify(table)}`)
+    return lane
+  }
+
+  const state = (): SpoolState => {
+    const all = [...lanes.values()]
+    const oldest = Math.min(...all.map((lane) => lane.inserter.oldest ?? Number.POSITIVE_INFINITY))
+    return {
+      bytes: space.used,
+      maxBytes,
+      rows: all.reduce((sum, lane) => sum + lane.rows, 0),
+      segments: all.reduce((sum, lane) => sum + lane.inserter.backlog, 0),
+      oldestAgeSeconds: Number.isFinite(oldest) ? Math.max(0, Date.now() - oldest) / 1000 : 0,
+      receipts: journal.receipts,
+      receiptsEvicted: journal.evicted,
+      obstacle: all.map((lane) => lane.inserter.obstacle).find((reason) => reason !== undefined),
+    }
+  }
+
+  const metrics = createSpoolMetrics(registry, state)
+  for (const table of tables) {
+    lanes.set(
+      table.name,
+      await createLane({
+        folder: join(folder, table.name),
+        table,
+        clickhouse,
+        space,
+        journal,
+        metrics,
+        sealAfterMs,
+        log,
+      }),
+    )
+  }
+  let pruning: NodeJS.Timeout | undefined
+
+  return {
+    append: (table, record) => laneOf(table).append(record),
+    journal,
+    state,
+    quarantined: async () => {
+      const lists = await Promise.all(
+        [...lanes].map(async ([table, lane]) =>
+          (await lane.quarantine.list()).map((entry) => Object.assign(entry, { table })),
+        ),
+      )
+      return lists.flat()
+    },
+    replay: (table, id) => laneOf(table).replay(id),
+    start: () => {
+      for (const lane of lanes.values()) lane.start()
+      pruning = setInterval(() => {
+        journal.prune().catch((error: unknown) => log.warn({ err: error }, 'old idempotency keys could not be removed'))
+      }, PRUNE_EVERY_MS).unref()
+    },
+    stop: async (graceMs) => {
+      clearInterval(pruning)
+      await Promise.all([...lanes.values()].map((lane) => lane.stop(graceMs)))
+    },
+  }
+}

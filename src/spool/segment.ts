@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { decodeRecords, encodeRecord, type RecordMeta, type StoredRecord } from './record.ts'
+
+/** A segment that takes no more records: from now on its bytes and its token never change. */
+export interface SealedSegment {
+  /** Deduplication token of its insert, and its file's name. */
+  id: string
+  path: string
+  bytes: number
+  rows: number
+  partitions: ReadonlySet<number>
+  /** When its first record came, epoch in ms. */
+  openedAt: number
+  /** From an earlier life of the process: it may have been inserted already. */
+  recovered: boolean
+}
+
+export interface OpenSegment {
+  readonly id: string
+  readonly rows: number
+  readonly bytes: number
+  readonly openedAt: number
+  readonly partitions: ReadonlySet<number>
+  /** On disk when it resolves. When it rejects, nothing of these records remains in the segment. */
+  append: (records: readonly { meta: RecordMeta; rows: readonly Buffer[] }[]) => Promise<void>
+  seal: () => Promise<SealedSegment>
+}
+
+/** Makes the names in a folder survive a power cut. */
+export const syncFolder = async (folder: string): Promise<void> => {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+const SUFFIX = '.segment'
+export const isSegment = (name: string): boolean => name.endsWith(SUFFIX)
+export const segmentPath = (folder: string, id: string): string => join(folder, id + SUFFIX)
+
+export const openSegment = async (folder: string, now = Date.now()): Promise<OpenSegment> => {
+  // Time first, so that names sort in the order of opening; the rest keeps tokens unique among processes for ever.
+  const id = `${now.toString().padStart(14, '0')}-${randomUUID()}`
+  const path = segmentPath(folder, id)
+  const file: FileHandle = await open(path, 'wx', 0o600)
+  await syncFolder(folder)
+  const partitions = new Set<number>()
+  let bytes = 0
+  let rows = 0
+  return {
+    id,
+    partitions,
+    openedAt: now,
+    get rows() {
+      return rows
+    },
+    get bytes() {
+      return bytes
+    },
+    append: async (records) => {
+      const buffers = records.flatMap((record) => encodeRecord(record.meta, record.rows))
+      const length = buffers.reduce((sum, part) => sum + part.length, 0)
+      try {
+        let { bytesWritten } = await file.writev(buffers, bytes)
+        if (bytesWritten < length) {
+          // A disk that fills up writes short; asking for the rest gives its ENOSPC.
+          const whole = Buffer.concat(buffers)
+          while (bytesWritten < length) {
+            bytesWritten += (await file.write(whole, bytesWritten, length - bytesWritten, bytes + bytesWritten))
+              .bytesWritten
+          }
+        }
+        await file.datasync()
+      } catch (error) {
+        // Readers stop at `bytes` in any case; this is for a crash before the next record overwrites the torn one.
+        await file.truncate(bytes).then(
+          () => file.datasync(),
+          () => {},
+        )
+        throw error
+      }
+      bytes += length
+      for (const { meta } of records) {
+        rows += meta.rows
+        for (const partition of meta.partitions) partitions.add(partition)
+      }
+    },
+    seal: async () => {
+      await file.close()
+      return { id, path, bytes, rows, partitions, openedAt: now, recovered: false }
+    },
+  }
+}
+
+export const readSegment = async (segment: SealedSegment): Promise<StoredRecord[]> => {
+  const content = await readFile(segment.path)
+  return decodeRecords(content.subarray(0, segment.bytes), false).records
+}
+
+/** Takes up what a crash left. The torn tail behind the last whole record is cut off and handed back. */
+export const recoverSegment = async (
+  folder: string,
+  name: string,
+): Promise<{ segment: SealedSegment; metas: RecordMeta[]; tail: Buffer }> => {
+  const path = join(folder, name)
+  const content = await readFile(path)
+  const { records, end } = decodeRecords(content, true)
+  const metas = records.map((record) => record.meta)
+  return {
+    metas,
+    tail: content.subarray(end),
+    segment: {
+      id: name.slice(0, -SUFFIX.length),
+      path,
+      bytes: end,
+      rows: metas.reduce((sum, meta) => sum + meta.rows, 0),
+      partitions: new Set(metas.flatMap((meta) => meta.partitions)),
+      openedAt: Number(name.slice(0, 14)) || Date.now(),
+      recovered: true,
+    },
+  }
+}
