@@ -1,3 +1,4 @@
+export { type ApiKeysDependencies, createApiKeys } from './apikeys.ts'
 export {
   type ApiKey,
   type ApiKeys,
@@ -9,3 +10,4 @@ export {
   type Versions,
   type WriteOptions,
 } from './types.ts'
+export { createVersions, type VersionsDependencies } from './versions.ts'

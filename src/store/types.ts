@@ -30,7 +30,8 @@ export interface Versions<T> {
   /** @throws {StoreError} CONFLICT, UNAVAILABLE */
   write: (id: string, value: T | undefined, options: WriteOptions) => Promise<Version<T>>
   /**
-   * Reads the newest and writes what `change` makes of it, under one lease. `change` may throw to leave it as it is.
+   * Reads the newest and writes what `change` makes of it, under one lease. `change` may throw, or
+   * return what it was given, to leave it as it is; it may be called again with what somebody else wrote meanwhile.
    * @throws {StoreError} UNAVAILABLE
    */
   update: (
