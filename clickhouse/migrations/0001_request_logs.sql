@@ -3,10 +3,10 @@
 -- Order: a visitor's requests of one hour lie together, which serves the hourly detectors and one address's history alike
 -- and packs best. Absent numbers are NULL, never 0: a log without a duration must not pull a percentile down.
 -- `(batch, row)` identifies a row: `batch` is the spool segment that brought it, rising with time, `row` its place in it.
-CREATE TABLE request_logs
+CREATE TABLE IF NOT EXISTS request_logs
 (
-    timestamp       DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'when the service took the request',
-    ingested_at     DateTime('UTC') CODEC(Delta(4), ZSTD(1)) COMMENT 'when the collector took the row; retention counts from here',
+    timestamp       DateTime64(3, 'UTC') COMMENT 'when the service took the request' CODEC(Delta(8), ZSTD(1)),
+    ingested_at     DateTime('UTC') COMMENT 'when the collector took the row; retention counts from here' CODEC(Delta(4), ZSTD(1)),
     batch           UInt64,
     row             UInt32,
     service         LowCardinality(String),

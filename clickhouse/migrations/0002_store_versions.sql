@@ -1,6 +1,6 @@
 -- Small things that people change (API keys now; policies, blocks, verdicts later): every version ever written, the
 -- newest one counts. The log of who changed what and when comes free.
-CREATE TABLE store_versions
+CREATE TABLE IF NOT EXISTS store_versions
 (
     kind       LowCardinality(String) COMMENT 'such as api_key',
     id         String,

@@ -1,0 +1,15 @@
+/** What passes between the service and its engine's process. The password travels here and not in arguments or environment. */
+export type ToEngine =
+  | {
+      type: 'start'
+      folder: string
+      database: string
+      user: string
+      password: string
+      /** 0: any free one. */
+      port: number
+      engineArguments: readonly string[]
+    }
+  | { type: 'stop'; graceMs: number }
+
+export type FromEngine = { type: 'ready'; port: number } | { type: 'failed'; reason: string }

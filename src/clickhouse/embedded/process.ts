@@ -1,0 +1,185 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { totalmem } from 'node:os'
+import { extname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+import type { Logger } from 'pino'
+
+import { THREADS } from './lane.ts'
+import type { FromEngine, ToEngine } from './messages.ts'
+
+/** What a statement that runs when the engine is told to stop gets before it is cancelled. */
+const GRACE_MS = 5000
+const FIRST_BACKOFF_MS = 100
+const LAST_BACKOFF_MS = 5000
+/** An engine that ran this long was well: the next start is tried at once again. */
+const HEALTHY_MS = 30_000
+
+export interface EngineProcess {
+  readonly port: number
+  readonly pid: number
+  readonly user: string
+  readonly password: string
+  stop: () => Promise<void>
+}
+
+/**
+ * Half of the machine's (or container's) memory, since the service, its spool's page cache and whatever else lives on a small host need
+ * the other half; the engine stayed under 1 GB through 50 million rows. One statement gets at most 60 % of that, so
+ * that a report that asks too much fails by itself and inserts go on. Marks of the newest weeks fit in a twentieth.
+ */
+export const engineArguments = (memory = machineMemory()): string[] => {
+  const server = Math.max(2 ** 29, Math.floor(memory / 2))
+  return [
+    `--max_server_memory_usage=${server}`,
+    `--max_memory_usage=${Math.floor(server * 0.6)}`,
+    `--mark_cache_size=${Math.floor(server / 20)}`,
+    // As on a server: `SELECT` must be written, and the symbols of our process are nobody's business.
+    '--implicit_select=0',
+    '--allow_introspection_functions=0',
+  ]
+}
+
+const machineMemory = (): number => {
+  const limit = process.constrainedMemory()
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+/** No secrets of the service's environment go to the engine. */
+const environment = (): NodeJS.ProcessEnv => {
+  const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH']
+  const env = Object.fromEntries(kept.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])))
+  return { ...env, TZ: 'UTC', UV_THREADPOOL_SIZE: String(THREADS) }
+}
+
+interface Running {
+  child: ChildProcess
+  exited: Promise<void>
+}
+
+const end = async (running: Running): Promise<void> => {
+  // A frozen engine hears nothing; it is killed, which its data survives.
+  const timer = setTimeout(() => running.child.kill('SIGKILL'), GRACE_MS + 2000)
+  running.child.send({ type: 'stop', graceMs: GRACE_MS } satisfies ToEngine, () => {})
+  await running.exited
+  clearTimeout(timer)
+}
+
+/**
+ * Starts the engine on a folder and keeps it running on the same port: when it dies it is started again, at once and then
+ * ever later up to five seconds.
+ * @throws {Error} with the engine's reason when the first start fails
+ */
+export const startEngine = async (options: {
+  folder: string
+  database: string
+  log: Logger
+  /** After each start, before calls are served to anyone who looks the address up. */
+  onReady: (engine: EngineProcess) => void
+}): Promise<EngineProcess> => {
+  const { log } = options
+  const user = 'vedette'
+  const password = randomBytes(24).toString('base64url')
+  const script = fileURLToPath(new URL(`./engine${extname(import.meta.url)}`, import.meta.url))
+  const stop = new AbortController()
+  let port = 0
+  let pid = 0
+
+  const launch = async (): Promise<Running> => {
+    const child = fork(script, [], { execArgv: [], env: environment(), stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    let complaint = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        complaint = (complaint + text).slice(-4000)
+        log.debug({ engine: text.trimEnd() }, 'engine output')
+      })
+    }
+    // Without a listener an error of the channel would end the service; the engine's exit tells us all we need.
+    child.on('error', (error) => log.debug({ err: error }, 'engine channel'))
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    const message: ToEngine = {
+      type: 'start',
+      folder: options.folder,
+      database: options.database,
+      user,
+      password,
+      port,
+      engineArguments: engineArguments(),
+    }
+    child.send(message, () => {})
+    const [answer] = (await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(([code, signal]) => [
+        { type: 'failed', reason: `it ended with ${String(signal ?? code)}` },
+      ]),
+    ])) as [FromEngine]
+    if (answer.type === 'failed') {
+      child.kill('SIGKILL')
+      await exited
+      throw new Error(
+        `The embedded ClickHouse engine did not start: ${reasonOf(answer.reason, complaint, options.folder)}`,
+      )
+    }
+    port = answer.port
+    return { child, exited }
+  }
+
+  const keepRunning = async (first: Running): Promise<void> => {
+    let running: Running | undefined = first
+    let backoff = FIRST_BACKOFF_MS
+    const stopRequested = once(stop.signal, 'abort')
+    for (;;) {
+      if (running) {
+        const since = Date.now()
+        await Promise.race([running.exited, stopRequested])
+        if (stop.signal.aborted) return end(running)
+        const { signalCode, exitCode } = running.child
+        log.error({ exit: signalCode ?? exitCode }, 'ClickHouse engine died; starting it again')
+        if (Date.now() - since > HEALTHY_MS) backoff = FIRST_BACKOFF_MS
+      }
+      await sleep(backoff, undefined, { signal: stop.signal }).catch(() => {})
+      if (stop.signal.aborted) return
+      backoff = Math.min(backoff * 2, LAST_BACKOFF_MS)
+      try {
+        running = await launch()
+        pid = running.child.pid!
+        options.onReady(engine)
+        log.info({ pid }, 'ClickHouse engine is back')
+      } catch (error) {
+        running = undefined
+        log.error({ err: error, retryInMs: backoff }, 'ClickHouse engine did not start')
+      }
+    }
+  }
+
+  const engine: EngineProcess = {
+    user,
+    password,
+    get port() {
+      return port
+    },
+    get pid() {
+      return pid
+    },
+    stop: async () => {
+      stop.abort()
+      await kept
+    },
+  }
+  const first = await launch()
+  pid = first.child.pid!
+  const kept = keepRunning(first)
+  options.onReady(engine)
+  return engine
+}
+
+const reasonOf = (reason: string, complaint: string, folder: string): string => {
+  if (/Cannot lock file|lock.*another|already running/i.test(`${reason} ${complaint}`)) {
+    return `another process has its data open in ${folder}`
+  }
+  const last = complaint.trim().split('\n').at(-1)
+  return last ? `${reason}; it said: ${last}` : reason
+}

@@ -1,0 +1,107 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createConnection, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import pino from 'pino'
+import type { TestProject } from 'vitest/node'
+
+import { openEmbedded } from '../../src/clickhouse/embedded/index.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** With credentials and a database; tests make their own database by `testDatabase()`. */
+    clickhouseUrl: string
+    redisUrl: string
+  }
+}
+
+type Stop = () => Promise<void>
+
+/** One engine for the whole run, or the server that VEDETTE_TEST_CLICKHOUSE_URL names. */
+const startClickHouse = async (folder: string): Promise<{ url: string; stop: Stop }> => {
+  const given = process.env['VEDETTE_TEST_CLICKHOUSE_URL']
+  if (given) return { url: given, stop: async () => {} }
+  const log = pino({ level: 'warn' }, pino.destination(2))
+  const engine = await openEmbedded({ dataDir: join(folder, 'clickhouse'), role: 'owner', log })
+  const url = new URL(`/${engine.database}`, engine.address)
+  url.username = engine.user
+  url.password = engine.password
+  return { url: url.href, stop: engine.stop }
+}
+
+const onPath = (command: string): boolean => spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined
+
+const installRedis = (): void => {
+  const root = process.getuid?.() === 0
+  if (onPath('apt-get') && (root || spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0)) {
+    const [command, ...before]: [string, ...string[]] = root ? ['apt-get'] : ['sudo', '-n', 'apt-get']
+    console.log('redis-server is not on PATH; installing it with apt-get, since the tests run on a real Redis')
+    spawnSync(command, [...before, 'update', '-qq'], { stdio: 'inherit' })
+    spawnSync(command, [...before, 'install', '-y', '-qq', '--no-install-recommends', 'redis-server'], {
+      stdio: 'inherit',
+    })
+  }
+  if (!onPath('redis-server')) {
+    throw new Error(
+      'The tests need a Redis: put redis-server on PATH (such as "sudo apt-get install redis-server" or "brew install redis"), or set REDIS_URL to one that may be emptied',
+    )
+  }
+}
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const answersPing = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    socket.once('data', (data) => {
+      socket.destroy()
+      resolve(data.toString().startsWith('+PONG'))
+    })
+    socket.once('error', () => resolve(false))
+  })
+
+const startRedis = async (folder: string): Promise<{ url: string; stop: Stop }> => {
+  const given = process.env['VEDETTE_TEST_REDIS_URL'] ?? process.env['REDIS_URL']
+  if (given) return { url: given, stop: async () => {} }
+  if (!onPath('redis-server')) installRedis()
+  const port = await freePort()
+  const redis = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder],
+    { stdio: 'ignore' },
+  )
+  const exited = once(redis, 'exit')
+  while (!(await answersPing(port))) {
+    if (redis.exitCode !== null) throw new Error(`redis-server ended with ${redis.exitCode} on port ${port}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    stop: async () => {
+      redis.kill()
+      await exited
+    },
+  }
+}
+
+/** Starts both stores before the first test and stops them after the last. */
+export default async function setup(project: TestProject): Promise<Stop> {
+  const folder = mkdtempSync(join(tmpdir(), 'vedette-test-'))
+  const [clickhouse, redis] = await Promise.all([startClickHouse(folder), startRedis(folder)])
+  project.provide('clickhouseUrl', clickhouse.url)
+  project.provide('redisUrl', redis.url)
+  return async () => {
+    await Promise.all([clickhouse.stop(), redis.stop()])
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
