@@ -7,8 +7,6 @@ export interface Metrics {
   /** Rooms put their own metrics here, with names that begin with `vedette_`. */
   registry: Registry
   routes: (app: FastifyInstance) => void
-  /** Stops measuring. */
-  stop: () => void
 }
 
 /** How often the event loop is looked at: 1 % of a core at 1 ms, nothing to speak of at 10 ms. */
@@ -17,28 +15,28 @@ const RESOLUTION_MS = 10
 /** Node records the time between two looks, planned wait included (prom-client's own gauges show it so). */
 const late = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1e3)
 
-const watchEventLoop = (registry: Registry): { disable: () => void } => {
+const watchEventLoop = (registry: Registry): void => {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   histogram.enable()
-  const gauge: Gauge<'quantile'> = new Gauge({
+  const gauge = new Gauge<'quantile'>({
     name: 'vedette_event_loop_delay_seconds',
     help: 'How much later than planned the event loop came round, since the last scrape',
     labelNames: ['quantile'],
-    registers: [registry],
-    collect: () => {
+    registers: [],
+    collect() {
       const empty = histogram.count === 0
       for (const quantile of [50, 99, 100])
-        gauge.set({ quantile: String(quantile / 100) }, empty ? 0 : late(histogram.percentile(quantile)))
+        this.set({ quantile: String(quantile / 100) }, empty ? 0 : late(histogram.percentile(quantile)))
       histogram.reset()
     },
   })
-  return histogram
+  registry.registerMetric(gauge)
 }
 
 export const createMetrics = (): Metrics => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const eventLoop = watchEventLoop(registry)
+  watchEventLoop(registry)
   const duration = new Histogram({
     name: 'vedette_http_request_duration_seconds',
     help: 'From the request line to the end of the answer',
@@ -67,10 +65,6 @@ export const createMetrics = (): Metrics => {
       app.get('/metrics', { config: { quiet: true } }, async (_request, reply) =>
         reply.type(registry.contentType).send(await registry.metrics()),
       )
-    },
-    stop: () => {
-      eventLoop.disable()
-      registry.clear()
     },
   }
 }

@@ -87,7 +87,7 @@ const addHooks = (app: FastifyInstance, isStopping: () => boolean): void => {
   app.addHook('onResponse', async (request, reply) => {
     const { raw } = request
     if (!raw.complete && !raw.destroyed) {
-      const cut = setTimeout(() => raw.socket.destroy(), LINGER_MS)
+      const cut = setTimeout(() => raw.destroy(), LINGER_MS).unref()
       raw.once('end', () => clearTimeout(cut)).once('close', () => clearTimeout(cut))
     }
     const well = reply.statusCode < 400
@@ -163,7 +163,6 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     } finally {
       clearInterval(idle)
       clearTimeout(deadline)
-      metrics.stop()
     }
   }
 

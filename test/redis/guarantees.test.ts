@@ -1,25 +1,24 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { randomUUID } from 'node:crypto'
+
+import { afterEach, describe, expect, inject, it } from 'vitest'
 
 import { createRedis, type Redis } from '../../src/redis/index.ts'
 import { capturedLog } from '../support/log.ts'
-import { type RedisServer, startRedis } from '../support/redis-server.ts'
 
-let server: RedisServer
 const open: Redis[] = []
 
-beforeAll(async () => {
-  server = await startRedis()
-})
 afterEach(async () => {
   await Promise.all(open.splice(0).map((redis) => redis.stop()))
 })
-afterAll(() => server.stop())
-
-let run = 0
+/** Nothing of another run, nor of another test. */
+const newPrefix = () => `${randomUUID()}:`
 
 describe.each([{ where: 'Redis' }, { where: 'the stand-in' }])('$where', ({ where }) => {
-  const start = async (prefix = `t${++run}:`): Promise<Redis> => {
-    const redis = createRedis(where === 'Redis' ? [server.url] : [], { log: capturedLog().log, prefix })
+  const start = async (): Promise<Redis> => {
+    const redis = createRedis(where === 'Redis' ? [inject('redisUrl')] : [], {
+      log: capturedLog().log,
+      prefix: newPrefix(),
+    })
     open.push(redis)
     await redis.start()
     return redis
@@ -138,8 +137,7 @@ describe.each([{ where: 'Redis' }, { where: 'the stand-in' }])('$where', ({ wher
   })
 
   it('tells a holder whose lease was taken away, who then cannot release the next one', async () => {
-    const prefix = `t${++run}:`
-    const redis = await start(prefix)
+    const redis = await start()
     const lease = await redis.acquire('stolen', { ttlMs: 150 })
     await redis.set('lease:stolen', 'somebody else', 60_000)
     await expect.poll(() => lease!.signal.aborted).toBe(true)
