@@ -153,7 +153,7 @@ describe('stopping', () => {
     await once(test.server.app.server, 'request')
     letGo()
     await stopped
-    const [, first, second] = (await answers).split(/^HTTP\/1\.1 /m)
+    const [, first, second] = (await answers).split(/HTTP\/1\.1 /)
     expect(first).toMatch(/^200 /)
     expect(second).toMatch(/^503 /)
     expect(second!.toLowerCase()).toContain('connection: close')
