@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { Logger } from 'pino'
@@ -35,19 +36,31 @@ export interface SpoolState {
 
 /** Durable batches on disk on their way into ClickHouse. */
 export interface Spool {
+  /** Names the folder, in this life and the next. */
+  readonly id: string
   /**
    * The rows are on disk when this resolves; `stored` resolves when they can be queried.
    * @throws {SpoolFullError} nothing was taken
    */
   append: (table: string, record: Append) => Promise<{ stored: Promise<void> }>
   /** What is remembered for whoever sends the same again: receipts for a day, marks for ever. */
-  journal: Pick<Journal, 'receipt' | 'mark' | 'marks'>
+  journal: Pick<Journal, 'receipt' | 'stored' | 'mark' | 'marks'>
   state: () => SpoolState
   quarantined: () => Promise<(Quarantined & { table: string })[]>
   replay: (table: string, id: string) => Promise<void>
   start: () => void
   /** Seals, flushes for at most `graceMs`; what is left stays on disk for the next start. */
   stop: (graceMs: number) => Promise<void>
+}
+
+/** Made once for a folder. Nobody else writes here, so a reading that fails means that there is none yet. */
+const folderId = async (folder: string): Promise<string> => {
+  const path = join(folder, 'id')
+  const known = await readFile(path, 'utf8').catch(() => '')
+  if (known) return known
+  const id = randomUUID()
+  await writeFile(path, id, { mode: 0o600, flush: true })
+  return id
 }
 
 const PRUNE_EVERY_MS = 600_000
@@ -72,6 +85,7 @@ export const createSpool = async ({
   sealAfterMs?: number
 }): Promise<Spool> => {
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  const id = await folderId(folder)
   const space = createSpace(folder, maxBytes)
   const journal = await createJournal(join(folder, 'journal'))
   const lanes = new Map<string, Lane>()
@@ -115,6 +129,7 @@ export const createSpool = async ({
   let pruning: NodeJS.Timeout | undefined
 
   return {
+    id,
     append: (table, record) => laneOf(table).append(record),
     journal,
     state,

@@ -82,7 +82,7 @@ export const createInserter = ({
     const records = await readSegment(segment)
     const metas = records.map((record) => record.meta)
     // The token alone is exact only while the window still remembers it; the count does not age.
-    if (!segment.recovered || !(await isStored(metas))) {
+    if (segment.rows > 0 && (!segment.recovered || !(await isStored(metas)))) {
       const started = performance.now()
       await clickhouse.insert({
         table: table.name,

@@ -16,12 +16,14 @@ const MAX_RECEIPTS = 1_000_000
  */
 export interface Journal {
   receipt: (key: string) => Receipt | undefined
+  /** Resolves when the rows that came with the receipt can be queried. */
+  stored: (key: string) => Promise<void>
   mark: (name: string) => number
   marks: () => Mark[]
   readonly receipts: number
   readonly evicted: number
   /** Makes them known to this process; the segment keeps them safe. */
-  remember: (meta: RecordMeta) => void
+  remember: (meta: RecordMeta, stored: Promise<void>) => void
   /** On disk when it resolves. */
   persist: (metas: readonly RecordMeta[]) => Promise<void>
   /** Forgets receipts that are too old, in memory and on disk. */
@@ -44,6 +46,7 @@ const hourOf = (name: string): number => Number(name.slice('receipts-'.length, -
 export const createJournal = async (folder: string): Promise<Journal> => {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const receipts = new Map<string, Receipt>()
+  const unsettled = new Map<string, Promise<void>>()
   const marks = new Map<string, number>()
   const marksPath = join(folder, 'marks.ndjson')
   let evicted = 0
@@ -107,6 +110,7 @@ export const createJournal = async (folder: string): Promise<Journal> => {
   await prune()
   return {
     receipt: (key) => receipts.get(key),
+    stored: (key) => unsettled.get(key) ?? Promise.resolve(),
     mark: (name) => marks.get(name) ?? 0,
     marks: () => [...marks].map(([name, offset]) => ({ name, offset })),
     get receipts() {
@@ -115,8 +119,11 @@ export const createJournal = async (folder: string): Promise<Journal> => {
     get evicted() {
       return evicted
     },
-    remember: ({ receipt, mark }) => {
-      if (receipt) rememberReceipt(receipt)
+    remember: ({ receipt, mark }, stored) => {
+      if (receipt) {
+        rememberReceipt(receipt)
+        unsettled.set(receipt.key, stored)
+      }
       if (mark) rememberMark(mark)
     },
     persist: async (metas) => {
@@ -128,6 +135,7 @@ export const createJournal = async (folder: string): Promise<Journal> => {
         marksPath,
         metas.flatMap((meta) => meta.mark ?? []),
       )
+      for (const { receipt } of metas) if (receipt) unsettled.delete(receipt.key)
     },
     prune,
   }

@@ -56,6 +56,12 @@ export const createLane = async ({
   const waiting = new Map<string, PromiseWithResolvers<void>>()
   let rows = 0
 
+  const storedOf = (id: string): Promise<void> => {
+    let stored = waiting.get(id)
+    if (!stored) waiting.set(id, (stored = Promise.withResolvers()))
+    return stored.promise
+  }
+
   const leave = (segment: SealedSegment): void => {
     rows -= segment.rows
     const stored = waiting.get(segment.id)
@@ -99,7 +105,7 @@ export const createLane = async ({
       await rm(segment.path)
       return
     }
-    for (const meta of metas) journal.remember(meta)
+    for (const meta of metas) journal.remember(meta, storedOf(segment.id))
     space.add(segment.bytes)
     rows += segment.rows
     inserter.add(segment)
@@ -127,10 +133,9 @@ export const createLane = async ({
       const { id } = await writer.append(meta, bytes)
       end()
       rows += meta.rows
-      journal.remember(meta)
-      let stored = waiting.get(id)
-      if (!stored) waiting.set(id, (stored = Promise.withResolvers()))
-      return { stored: stored.promise }
+      const stored = storedOf(id)
+      journal.remember(meta, stored)
+      return { stored }
     },
     replay: async (id) => {
       const entry = (await quarantine.list()).find((item) => item.id === id)

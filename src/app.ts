@@ -1,0 +1,178 @@
+import { writeFile, rm, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { FastifyInstance } from 'fastify'
+
+import { applyRetention, type ClickHouse, ClickHouseError, createClickHouse, migrate } from './clickhouse/index.ts'
+import { createCollector, REQUEST_LOGS } from './collector/index.ts'
+import type { Config } from './config.ts'
+import { createGeo, type Geo } from './geo/index.ts'
+import { createHealth, createHttpServer, createMetrics, type Log } from './http/index.ts'
+import { createRedis } from './redis/index.ts'
+import { createSpool, type Spool } from './spool/index.ts'
+import { type ApiKeys, createApiKeys } from './store/index.ts'
+
+export interface App {
+  url: string
+  clickhouse: ClickHouse
+  keys: ApiKeys
+  geo: Geo
+  spool: Spool
+  /** The secret of a first admin key made just now, to be shown once. */
+  firstAdminKey: string | undefined
+  /** In order, within a deadline: not ready, no new connections, seal and flush, ClickHouse, Redis. */
+  stop: () => Promise<void>
+}
+
+const FLUSH_GRACE_MS = 10_000
+const LONGEST_WAIT_MS = 30_000
+
+/** ClickHouse may be away when the service starts: the collector takes rows all the same, and the tables are made when it is back. */
+const migrateWhenThere = (
+  clickhouse: ClickHouse,
+  { retentionDays, log, stopping }: { retentionDays: number; log: Log; stopping: AbortSignal },
+) => {
+  const attempt = async (): Promise<void> => {
+    await migrate(clickhouse, { log })
+    await applyRetention(clickhouse, retentionDays)
+  }
+  const later = async (): Promise<void> => {
+    for (let waitMs = 250; !stopping.aborted; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (!(error instanceof ClickHouseError) || (error.kind !== 'unavailable' && error.kind !== 'overloaded'))
+          throw error
+        log.warn({ reason: error.message, waitMs }, 'ClickHouse is away; its tables will be looked at when it is back')
+        const timer = Promise.withResolvers<void>()
+        const timeout = setTimeout(timer.resolve, waitMs)
+        stopping.addEventListener('abort', () => timer.resolve(), { once: true })
+        await timer.promise
+        clearTimeout(timeout)
+      }
+    }
+  }
+  return { attempt, later }
+}
+
+/** Puts the rooms together and starts them. @throws {Error} with the way out */
+export const startApp = async (config: Config, log: Log): Promise<App> => {
+  const undo: (() => Promise<void> | void)[] = []
+  const stop = async (): Promise<void> => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step()
+  }
+  try {
+    return await start(config, log, undo, stop)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const start = async (
+  config: Config,
+  log: Log,
+  undo: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+): Promise<App> => {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  const metrics = createMetrics()
+  const { registry } = metrics
+  const health = createHealth({ log })
+  const stopping = new AbortController()
+
+  const redis = createRedis(config.redisUrls, { log })
+  undo.push(() => redis.stop())
+  await redis.start()
+
+  const clickhouse = await createClickHouse({ url: config.clickhouseUrl, dataDir: config.dataDir, log })
+  undo.push(() => clickhouse.close())
+  undo.push(() => stopping.abort())
+  const tables = migrateWhenThere(clickhouse, { retentionDays: config.retentionDays, log, stopping: stopping.signal })
+  let tablesReady = false
+  await tables.attempt().then(
+    () => {
+      tablesReady = true
+    },
+    (error: unknown) => {
+      if (!(error instanceof ClickHouseError) || error.kind !== 'unavailable') throw error
+    },
+  )
+
+  const keys = createApiKeys({ clickhouse, redis, log, dataDir: config.dataDir, adminKey: config.adminKey })
+  undo.push(() => keys.stop())
+  const { firstAdminKey } = await keys.start()
+
+  const geo = createGeo({ cityDbs: config.geoipCityDbs, asnDbs: config.geoipAsnDbs, log, metrics: registry })
+  undo.push(() => geo.stop())
+  await geo.start()
+
+  const spool = await createSpool({
+    folder: join(config.dataDir, 'spool'),
+    tables: [REQUEST_LOGS],
+    maxBytes: config.spoolMaxBytes,
+    clickhouse,
+    registry,
+    log,
+  })
+  undo.push(() => spool.stop(FLUSH_GRACE_MS))
+  const beginInserting = (): void => {
+    tablesReady = true
+    spool.start()
+  }
+  if (tablesReady) beginInserting()
+  else {
+    tables.later().then(beginInserting, (error: unknown) => {
+      log.fatal(
+        { err: error },
+        'the tables cannot be made; rows stay in the spool until this is mended and the service restarted',
+      )
+    })
+  }
+
+  health.register({
+    name: 'clickhouse',
+    check: (signal) => clickhouse.ping(signal),
+    required: !config.roles.has('collector'),
+  })
+  health.register({
+    name: 'tables',
+    required: !config.roles.has('collector'),
+    check: () =>
+      tablesReady ? Promise.resolve() : Promise.reject(new Error('the tables have not been looked at yet')),
+  })
+  if (redis.shared) health.register({ name: 'redis', check: () => redis.ping(), required: false })
+  health.register({
+    name: 'spool',
+    check: () => {
+      const { bytes, maxBytes, obstacle } = spool.state()
+      return bytes < maxBytes
+        ? Promise.resolve()
+        : Promise.reject(new Error(`the spool is full (${bytes} bytes): ${obstacle ?? 'ClickHouse is slow'}`))
+    },
+  })
+
+  const http = createHttpServer({
+    host: config.host,
+    port: config.port,
+    log,
+    trustedProxies: config.trustedProxies,
+    authenticate: keys.authenticate,
+    health,
+    metrics,
+  })
+  if (config.roles.has('collector'))
+    createCollector({ spool, geo, redis, registry, maskQuery: config.maskQuery, log }).routes(http.app)
+  if (config.roles.has('api')) addApi(http.app)
+  undo.push(() => http.stop())
+  const { url } = await http.start()
+
+  // Commands beside this service find it by this file.
+  const place = join(config.dataDir, 'service.json')
+  await writeFile(place, `${JSON.stringify({ url, pid: process.pid }, undefined, 2)}\n`, { mode: 0o600 })
+  undo.push(() => rm(place, { force: true }))
+  log.info({ url, roles: [...config.roles] }, 'listening')
+  return { url, clickhouse, keys, geo, spool, firstAdminKey, stop }
+}
+
+const addApi = (_app: FastifyInstance): void => {}
