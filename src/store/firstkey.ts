@@ -37,7 +37,7 @@ const writeSecret = async (path: string, secret: string): Promise<void> => {
   }
 }
 
-/** Undefined when another process was faster: its key is as good. */
+/** False when another process was faster: its key is as good. */
 const add = async (keys: Versions<KeyRecord>, id: string, name: string, secret: string): Promise<boolean> => {
   const record = {
     ...checkNewKey({ name, scopes: ['ADMIN'], by: 'system' }),
@@ -48,8 +48,9 @@ const add = async (keys: Versions<KeyRecord>, id: string, name: string, secret: 
     await keys.write(id, record, { by: 'system', expectedVersion: 0 })
     return true
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'CONFLICT') return false
-    throw error
+    if (!(error instanceof StoreError) || error.code !== 'CONFLICT') throw error
+    await keys.refresh()
+    return false
   }
 }
 

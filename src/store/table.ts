@@ -35,10 +35,11 @@ const asVersion = <T>(row: Row): Version<T> => ({
   changedBy: row.changedBy,
 })
 
-const asStoreError = (error: unknown): unknown =>
-  error instanceof ClickHouseError
-    ? new StoreError('UNAVAILABLE', `ClickHouse cannot be asked now: ${error.message}`, { cause: error })
-    : error
+const asStoreError = (error: unknown): unknown => {
+  if (!(error instanceof ClickHouseError)) return error
+  const reason = error.kind === 'cancelled' ? `no answer within ${DEADLINE_MS} ms` : error.message
+  return new StoreError('UNAVAILABLE', `ClickHouse cannot be asked now: ${reason}`, { cause: error })
+}
 
 export const createTable = <T>(clickhouse: ClickHouse, kind: string): Table<T> => {
   const ask = async (query: Sql): Promise<Row[]> => {
@@ -69,7 +70,7 @@ export const createTable = <T>(clickhouse: ClickHouse, kind: string): Table<T> =
         rows: Buffer.from(`${JSON.stringify([kind, id, version, body, at, changedBy])}\n`),
         // ClickHouse has no compare-and-set, but of two inserts with one token it takes the first and passes over the second.
         deduplicationToken: `store:${kind}:${id}:${version}`,
-        signal: AbortSignal.timeout(2 * DEADLINE_MS),
+        signal: AbortSignal.timeout(DEADLINE_MS),
       })
     } catch (error) {
       throw asStoreError(error)
