@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto'
+
+import type { ClickHouse } from '../clickhouse/index.ts'
+import { answer, type RequestAnalytics } from './aggregate.ts'
+import { decodeLogId } from './cursor.ts'
+import type { Dimension } from './dimensions.ts'
+import { type DimensionValueCount, type DimensionValuesInput, findDimensionValues } from './dimension-values.ts'
+import type { RequestFilter } from './filter.ts'
+import { type Freshness, newestTimestamp, type OldestPending, pendingFreshness } from './freshness.ts'
+import { LIMITS } from './limits.ts'
+import type { LogField, RequestLog } from './log-row.ts'
+import { findLog, type LogQuery, planLogs, type RequestLogsInput, rowsToRead } from './logs.ts'
+import { type RequestAnalyticsInput, resolveQuestion } from './question.ts'
+import { type Asker, createRunner, type Spent, withPatterns } from './run.ts'
+import type { TimeRangeInput } from './time-range.ts'
+
+export interface AnalyticsDependencies {
+  clickhouse: ClickHouse
+  /** When the oldest row arrived that the collector holds and the store does not. Default: none waits. */
+  oldestPending?: OldestPending
+  /** Milliseconds since 1970, for tests. */
+  now?: () => number
+}
+
+export interface QueryEstimate {
+  allowed: boolean
+  /** Why not. */
+  reasons: string[]
+  rowsToRead: number
+}
+
+export interface EstimateInput {
+  timeRange: TimeRangeInput
+  groupBy?: readonly Dimension[] | null | undefined
+  where?: RequestFilter | null | undefined
+}
+
+/** Questions about the stored requests. Each sees only what the asker may see, and throws AnalyticsError. */
+export interface Analytics {
+  requestAnalytics: (input: RequestAnalyticsInput, asker: Asker) => Promise<RequestAnalytics & { spent: Spent }>
+  /** Checked at once; the parts are read when asked for. */
+  requestLogs: (input: RequestLogsInput, asker: Asker) => LogQuery & { spent: Spent }
+  /** By its id; undefined: none such, gone, or not for this asker. */
+  requestLog: (id: string, fields: ReadonlySet<LogField>, asker: Asker) => Promise<RequestLog | undefined>
+  dimensionValues: (input: DimensionValuesInput, asker: Asker) => Promise<DimensionValueCount[]>
+  /** What it would read, without running it. */
+  estimate: (input: EstimateInput, asker: Asker) => Promise<QueryEstimate>
+  freshness: (asker: Asker) => Promise<Freshness>
+}
+
+export const createAnalytics = ({
+  clickhouse,
+  oldestPending = () => undefined,
+  now = Date.now,
+}: AnalyticsDependencies): Analytics => {
+  const runnerFor = createRunner(clickhouse, randomUUID)
+
+  const freshness = async (asker: Asker): Promise<Freshness> => {
+    const [ingestedThrough, pending] = await Promise.all([
+      newestTimestamp(asker, runnerFor(asker), now()),
+      pendingFreshness(oldestPending, now()),
+    ])
+    return { ingestedThrough, ...pending }
+  }
+
+  return {
+    freshness,
+    requestAnalytics: async (input, asker) => {
+      const run = runnerFor(asker)
+      const question = resolveQuestion(input, now())
+      const pending = await pendingFreshness(oldestPending, now())
+      const result = await answer(question, asker, run, pending.completeThrough.getTime())
+      return { ...result, spent: run.spent }
+    },
+    requestLogs: (input, asker) => {
+      const run = runnerFor(asker)
+      return { ...planLogs(input, asker, run, now()), spent: run.spent }
+    },
+    requestLog: async (id, fields, asker) => {
+      const position = decodeLogId(id)
+      return position && findLog(position, fields, asker, runnerFor(asker))
+    },
+    dimensionValues: async (input, asker) => findDimensionValues(input, asker, runnerFor(asker), now()),
+    estimate: async ({ timeRange, groupBy, where }, asker) => {
+      const run = runnerFor(asker)
+      const { range, filter } = resolveQuestion({ timeRange, groupBy, where, selection: {} }, now())
+      const rows = await withPatterns(run, filter, () => rowsToRead(run, range, asker, filter.condition))
+      const reasons =
+        rows > LIMITS.maxRowsToRead
+          ? [
+              `it reads ${rows} rows of ${LIMITS.maxRowsToRead} that one question may; ask for a shorter timeRange or a narrower where`,
+            ]
+          : []
+      return { allowed: reasons.length === 0, reasons, rowsToRead: rows }
+    },
+  }
+}

@@ -1,0 +1,128 @@
+import { type ClickHouse, ClickHouseError, type Sql, sql } from '../clickhouse/index.ts'
+import { AnalyticsError } from './errors.ts'
+import type { CompiledFilter } from './filter.ts'
+import { LIMITS } from './limits.ts'
+
+/** For whom a question is answered. */
+export interface Asker {
+  /** The only services whose requests they see; null: all. */
+  services: readonly string[] | null
+  /** Aborted when they hang up: the statement is cancelled in the store. */
+  signal?: AbortSignal | undefined
+  /** Goes to `log_comment`, such as `graphql requestLogs key=ab12`. */
+  comment: string
+}
+
+/** What the statements of one question cost, added up. */
+export interface Spent {
+  /** Of the first statement, as the store's query log knows it. */
+  queryId: string
+  rowsRead: number
+  bytesRead: number
+  elapsedMs: number
+  /** Texts of the statements, without the values. */
+  statements: string[]
+}
+
+/** Runs the statements of one question. */
+export interface Run {
+  <Row extends object>(statement: Sql): Promise<Row[]>
+  spent: Spent
+}
+
+const SETTINGS = {
+  max_rows_to_read: LIMITS.maxRowsToRead,
+  read_overflow_mode: 'throw',
+  max_memory_usage: LIMITS.maxMemoryBytes,
+  max_result_rows: LIMITS.maxRows + 1,
+  result_overflow_mode: 'throw',
+  // 64-bit numbers come as text and are read with care; NaN (0 of 0) comes as null.
+  output_format_json_quote_64bit_integers: 1,
+  output_format_json_quote_denormals: 0,
+} as const
+
+const SMALLER = 'ask for a shorter timeRange, a narrower where, or fewer dimensions'
+
+/** What a failed statement means for the asker. Other errors are faults of ours and go on as they are. */
+const explain = (error: ClickHouseError): AnalyticsError | ClickHouseError => {
+  const tooMuch = ['TOO_MANY_ROWS', 'TOO_MANY_BYTES', 'TOO_MANY_ROWS_OR_BYTES', 'MEMORY_LIMIT_EXCEEDED']
+  if (error.kind !== 'unavailable' && tooMuch.includes(error.type ?? ''))
+    return new AnalyticsError(
+      'LIMIT_EXCEEDED',
+      `this question reads more than ${LIMITS.maxRowsToRead} rows or needs more than ${LIMITS.maxMemoryBytes} bytes of memory; ${SMALLER}`,
+      { cause: error },
+    )
+  switch (error.kind) {
+    case 'timeout':
+      return new AnalyticsError('TIMEOUT', `no answer within ${LIMITS.maxExecutionSeconds} s; ${SMALLER}`, {
+        cause: error,
+      })
+    case 'cancelled':
+      return new AnalyticsError('CANCELLED', 'the request was cancelled', { cause: error })
+    case 'overloaded':
+      return new AnalyticsError('OVERLOADED', 'the store has too much to do; try again in a few seconds', {
+        cause: error,
+      })
+    case 'unavailable':
+      return new AnalyticsError('UNAVAILABLE', 'the store does not answer; try again in a few seconds', {
+        cause: error,
+      })
+    default:
+      return error
+  }
+}
+
+export const createRunner =
+  (clickhouse: ClickHouse, newQueryId: () => string) =>
+  (asker: Asker): Run => {
+    const spent: Spent = { queryId: newQueryId(), rowsRead: 0, bytesRead: 0, elapsedMs: 0, statements: [] }
+    const run = async <Row extends object>(statement: Sql): Promise<Row[]> => {
+      const number = spent.statements.push(statement.compile().text)
+      try {
+        const result = await clickhouse.query<Row>(statement, {
+          signal: asker.signal,
+          queryId: number === 1 ? spent.queryId : `${spent.queryId}-${number}`,
+          comment: asker.comment,
+          maxExecutionSeconds: LIMITS.maxExecutionSeconds,
+          settings: SETTINGS,
+        })
+        spent.rowsRead += result.rowsRead
+        spent.bytesRead += result.bytesRead
+        spent.elapsedMs += result.elapsedMs
+        return result.rows
+      } catch (error) {
+        throw error instanceof ClickHouseError ? explain(error) : error
+      }
+    }
+    return Object.assign(run, { spent })
+  }
+
+const CANNOT_COMPILE_REGEXP = 427
+const isRegexpError = (error: unknown): boolean =>
+  error instanceof ClickHouseError && error.code === CANNOT_COMPILE_REGEXP
+
+/**
+ * Runs what uses a filter; where the store refuses a regular expression, finds out which one it is and says so.
+ * @throws {AnalyticsError}
+ */
+export const withPatterns = async <T>(run: Run, { patterns }: CompiledFilter, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isRegexpError(error)) throw error
+    for (const { argument, pattern } of patterns) {
+      try {
+        await run(sql`SELECT match('', ${pattern}) AS matched`)
+      } catch (refusal) {
+        if (!isRegexpError(refusal)) throw refusal
+        const reason = /error: (.*?)\. Look at/s.exec((refusal as Error).message)?.[1]
+        throw new AnalyticsError(
+          'INVALID_ARGUMENT',
+          `${argument} is ${JSON.stringify(pattern)}; allowed is a regular expression of RE2 (no look-around, no back-references)${reason ? `: ${reason}` : ''}`,
+          { argument, cause: refusal },
+        )
+      }
+    }
+    throw error
+  }
+}

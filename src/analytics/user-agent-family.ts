@@ -1,0 +1,110 @@
+import { join, type Sql, sql } from '../clickhouse/index.ts'
+
+/**
+ * Families of user agents, the first that fits counts, so what others imitate comes before them: every crawler calls itself Mozilla, Edge and Opera
+ * call themselves Chrome, Chrome calls itself Safari. Texts are looked for as they stand, case counts.
+ */
+const FAMILIES: readonly [family: string, ...texts: string[]][] = [
+  [
+    'Googlebot',
+    'Googlebot',
+    'Google-InspectionTool',
+    'AdsBot-Google',
+    'Mediapartners-Google',
+    'GoogleOther',
+    'APIs-Google',
+  ],
+  ['Bingbot', 'bingbot', 'BingPreview', 'msnbot', 'adidxbot'],
+  ['Applebot', 'Applebot'],
+  ['YandexBot', 'Yandex'],
+  ['Baiduspider', 'Baiduspider'],
+  ['DuckDuckBot', 'DuckDuckBot', 'DuckAssistBot'],
+  ['GPTBot', 'GPTBot', 'ChatGPT-User', 'OAI-SearchBot'],
+  ['ClaudeBot', 'ClaudeBot', 'Claude-User', 'Claude-SearchBot', 'anthropic-ai'],
+  ['PerplexityBot', 'Perplexity'],
+  ['CCBot', 'CCBot'],
+  ['Amazonbot', 'Amazonbot'],
+  ['Bytespider', 'Bytespider'],
+  ['Facebook', 'facebookexternalhit', 'meta-externalagent', 'FacebookBot'],
+  ['Twitterbot', 'Twitterbot'],
+  ['LinkedInBot', 'LinkedInBot'],
+  ['Slackbot', 'Slackbot', 'Slack-ImgProxy'],
+  ['AhrefsBot', 'AhrefsBot', 'AhrefsSiteAudit'],
+  ['SemrushBot', 'SemrushBot', 'SiteAuditBot'],
+  ['MJ12bot', 'MJ12bot'],
+  ['DotBot', 'DotBot'],
+  ['PetalBot', 'PetalBot'],
+  [
+    'Monitor',
+    'UptimeRobot',
+    'Pingdom',
+    'StatusCake',
+    'Datadog',
+    'Better Uptime',
+    'Site24x7',
+    'kube-probe',
+    'ELB-HealthChecker',
+    'GoogleHC',
+    'Blackbox-Exporter',
+    'Prometheus',
+  ],
+  [
+    'Scanner',
+    'sqlmap',
+    'Nikto',
+    'Nmap',
+    'masscan',
+    'zgrab',
+    'Nuclei',
+    'nuclei',
+    'WPScan',
+    'gobuster',
+    'dirbuster',
+    'DirBuster',
+    'feroxbuster',
+    'ffuf',
+    'Fuzz Faster U Fool',
+    'Acunetix',
+    'Nessus',
+    'OpenVAS',
+    'Wfuzz',
+    'hydra',
+    'censys',
+    'CensysInspect',
+    'Expanse',
+    'l9explore',
+    'l9tcpid',
+  ],
+  ['Headless Chrome', 'HeadlessChrome', 'PhantomJS', 'Puppeteer', 'Playwright'],
+  ['curl', 'curl/', 'libcurl'],
+  ['Wget', 'Wget/'],
+  ['python', 'python-requests', 'Python-urllib', 'python-httpx', 'aiohttp', 'Python/', 'Scrapy'],
+  ['Go', 'Go-http-client'],
+  ['Java', 'Java/', 'Apache-HttpClient', 'okhttp', 'Jersey/'],
+  ['Node.js', 'axios/', 'node-fetch', 'undici', 'got ('],
+  ['PHP', 'GuzzleHttp', 'PHP/'],
+  ['Ruby', 'Ruby', 'Faraday'],
+  ['Perl', 'libwww-perl', 'LWP::'],
+  ['PowerShell', 'PowerShell'],
+  ['Postman', 'PostmanRuntime', 'insomnia/'],
+  ['Other bot', 'bot', 'Bot', 'crawler', 'Crawler', 'spider', 'Spider', 'slurp', 'Slurp'],
+  ['Edge', 'Edg/', 'EdgA/', 'EdgiOS/', 'Edge/'],
+  ['Opera', 'OPR/', 'Opera', 'OPiOS/'],
+  ['Samsung Internet', 'SamsungBrowser/'],
+  ['Firefox', 'Firefox/', 'FxiOS/'],
+  ['Chrome', 'Chrome/', 'CriOS/', 'Chromium/'],
+  ['Safari', 'Safari/', 'AppleWebKit/'],
+  ['Internet Explorer', 'MSIE ', 'Trident/'],
+  ['App', 'CFNetwork/', 'Dalvik/', 'Darwin/'],
+]
+
+/** The family of `user_agent`; empty where there is none, `Other` where no text fits. */
+export const userAgentFamily: Sql = sql`multiIf(user_agent = '', '', ${join(
+  FAMILIES.map(([family, ...texts]) => sql`multiSearchAny(user_agent, ${texts}), ${family}`),
+)}, 'Other')`
+
+/** The same for one text, in this process. */
+export const familyOf = (userAgent: string): string =>
+  userAgent === ''
+    ? ''
+    : (FAMILIES.find(([, ...texts]) => texts.some((text) => userAgent.includes(text)))?.[0] ?? 'Other')
