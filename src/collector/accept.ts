@@ -43,6 +43,8 @@ export interface AcceptInput {
   /** Kept with the rows, so that the same request again gets the same answer. */
   receipt?: { key: string; fingerprint: string } | undefined
   mark?: Mark | undefined
+  /** Whether the client waits until the rows can be queried. */
+  urgent?: boolean
 }
 
 /**
@@ -64,7 +66,15 @@ export const createAccept = ({
   const nextBatch = createBatchIds()
 
   /** @throws {NotJsonError} @throws {SpoolFullError} */
-  return async ({ body, format, principal, service, receipt, mark }: AcceptInput): Promise<Acceptance> => {
+  return async ({
+    body,
+    format,
+    principal,
+    service,
+    receipt,
+    mark,
+    urgent = false,
+  }: AcceptInput): Promise<Acceptance> => {
     const now = Date.now()
     const ingestedAt = new Date(now).toISOString().slice(0, 19).replace('T', ' ')
     const validation = { locate, mask, now, principal, service }
@@ -106,6 +116,7 @@ export const createAccept = ({
         ...(mark && { mark }),
       },
       rows: encoded,
+      urgent,
     })
     metrics.accepted.inc(accepted)
     return { answer, stored }

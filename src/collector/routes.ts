@@ -96,7 +96,10 @@ export const addRoutes = (
     metrics: CollectorMetrics
   },
 ): void => {
-  const take = async (request: FastifyRequest, format: Format, mark: Mark | undefined): Promise<Acceptance> => {
+  const take = async (
+    request: FastifyRequest,
+    { format, mark, urgent }: { format: Format; mark: Mark | undefined; urgent: boolean },
+  ): Promise<Acceptance> => {
     const query = request.query as Query
     const principal = principalOf(request)
     const idempotencyKey = idempotencyKeyOf(request)
@@ -107,7 +110,7 @@ export const addRoutes = (
     })
     try {
       metrics.receivedBytes.inc(body.bytes.length)
-      const input = { body: body.bytes, format, principal, service: query.service, mark }
+      const input = { body: body.bytes, format, principal, service: query.service, mark, urgent }
       if (idempotencyKey === undefined) return await accept(input)
       const key = receiptKey(principal.keyId, idempotencyKey)
       const fingerprint = `${format.name}:${query.service ?? ''}:${body.fingerprint}`
@@ -131,8 +134,8 @@ export const addRoutes = (
     const mark = markOf(request)
     try {
       const { answer: result, stored } = mark
-        ? await imports.inOrder(mark, () => take(request, format, mark.after))
-        : await take(request, format, undefined)
+        ? await imports.inOrder(mark, () => take(request, { format, mark: mark.after, urgent: wait }))
+        : await take(request, { format, mark: undefined, urgent: wait })
       if (result.accepted === 0 && !mark) {
         throw problem(422, {
           detail:

@@ -73,7 +73,8 @@ const digits = (text: string, start: number, end: number): number => {
 const fromEpoch = (value: number): number => {
   if (value < 1e11) return Math.floor(value * 1000)
   if (value < 1e14) return Math.floor(value)
-  return Math.floor(value < 1e17 ? value / 1e3 : value / 1e6)
+  // A double holds ns of our time to 256 only, so a whole ms may come as a little less.
+  return value < 1e17 ? Math.floor(value / 1e3) : Math.floor(value / 1e6 + 0.0005)
 }
 
 /** Epoch in ms from whatever a client calls a time. @throws {Fault} */

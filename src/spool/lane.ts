@@ -17,6 +17,8 @@ export interface Append {
   meta: RecordMeta
   /** Lines of JSONCompactEachRow in the order of the table's columns. */
   rows: readonly Buffer[]
+  /** Whether somebody waits until they can be queried. */
+  urgent?: boolean
 }
 
 /** The way of one table's rows: written, sealed, inserted, deleted. */
@@ -128,13 +130,14 @@ export const createLane = async ({
     get rows() {
       return rows
     },
-    append: async ({ meta, rows: bytes }) => {
+    append: async ({ meta, rows: bytes, urgent }) => {
       const end = metrics.commitSeconds.startTimer()
       const { id } = await writer.append(meta, bytes)
       end()
       rows += meta.rows
       const stored = storedOf(id)
       journal.remember(meta, stored)
+      if (urgent) writer.hurry()
       return { stored }
     },
     replay: async (id) => {

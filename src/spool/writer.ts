@@ -5,6 +5,8 @@ import { type Space, SpoolFullError } from './space.ts'
 /** An insert costs the engine 5–7 ms before its first row, so it should carry thousands. */
 const SEAL_AT_ROWS = 20_000
 const SEAL_AT_BYTES = 16 * 2 ** 20
+/** Where somebody waits for his rows: still few enough inserts, and all who wait share one. */
+const HURRY_MS = 30
 /** ClickHouse refuses an insert that touches more than 100 partitions unless it is told otherwise. */
 export const MAX_PARTITIONS = 100
 
@@ -18,6 +20,8 @@ interface Pending {
 export interface Writer {
   /** Resolves when the record is on disk, with the segment that holds it. @throws {SpoolFullError} */
   append: (meta: RecordMeta, rows: readonly Buffer[]) => Promise<OpenSegment>
+  /** Somebody waits for what is open to be stored: do not wait for more. */
+  hurry: () => void
   /** Seals what is open and stops taking records. */
   close: () => Promise<void>
 }
@@ -102,12 +106,12 @@ export const createWriter = ({
     }
   }
 
-  const startTimer = (): void => {
+  const startTimer = (ms = sealAfterMs): void => {
     timer ??= setTimeout(() => {
       timer = undefined
       if (backlog() > 0) startTimer()
       else void run(seal)
-    }, sealAfterMs)
+    }, ms)
   }
 
   /** One at a time: sealing and committing share the open segment. */
@@ -131,6 +135,12 @@ export const createWriter = ({
       queue.push(pending)
       if (queue.length === 1) void run(commit)
       return pending.written.promise
+    },
+    hurry: () => {
+      if (sealAfterMs <= HURRY_MS || backlog() > 0) return
+      clearTimeout(timer)
+      timer = undefined
+      startTimer(HURRY_MS)
     },
     close: async () => {
       closed = true

@@ -10,8 +10,8 @@ export interface TestDatabase {
   readonly clickhouse: ClickHouse
   /** `http://user:pass@host:port/database`, as CLICKHOUSE_URL has it. */
   readonly url: string
-  /** Removes the rows of every table but the record of migrations. */
-  empty: () => Promise<void>
+  /** Removes the rows of these tables; without names, of every table but the record of migrations. */
+  empty: (...tables: readonly string[]) => Promise<void>
 }
 
 export const silent = pino({ level: 'silent' })
@@ -50,11 +50,13 @@ export const testDatabase = ({ migrated = true } = {}): TestDatabase => {
     get clickhouse() {
       return ready()
     },
-    empty: async () => {
+    empty: async (...tables) => {
       const { rows } = await ready().query<{ name: string }>(
         sql`SELECT name FROM system.tables WHERE database = ${name} AND engine LIKE '%MergeTree' AND name != 'schema_migrations'`,
       )
-      for (const table of rows) await ready().command(raw(`TRUNCATE TABLE \`${table.name}\` SYNC`))
+      const all = rows.map((table) => table.name)
+      for (const table of tables.length > 0 ? tables : all)
+        await ready().command(raw(`TRUNCATE TABLE \`${table}\` SYNC`))
     },
   }
 }

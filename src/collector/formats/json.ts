@@ -8,12 +8,42 @@ const CLOSE = new Set([0x5d, 0x7d])
 
 const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 
-/** What V8 says, with its position counted from the beginning of the body. */
-const notJson = (error: unknown, before: number): NotJsonError => {
+/** Longest text in which the place of an error is searched for: 17 parses, 5 ms. */
+const LONGEST_SEARCHED = 2 * PIECE_BYTES
+
+/** Where a text stops being JSON, where V8 says so; its end, where only the rest is missing. */
+const placeOf = (text: string): number | undefined => {
+  try {
+    JSON.parse(text)
+    return text.length
+  } catch (error) {
+    const { message } = error as Error
+    const position = /at position (\d+)/.exec(message)?.[1]
+    return position === undefined ? (message.includes('end of JSON') ? text.length : undefined) : Number(position)
+  }
+}
+
+/** The longest beginning that could still become JSON, by halving: V8 gives no position for an unexpected token. */
+const searchPlace = (text: string): number | undefined => {
+  if (text.length > LONGEST_SEARCHED) return undefined
+  let fits = 0
+  let fails = text.length
+  while (fails - fits > 1) {
+    const middle = (fits + fails) >> 1
+    if ((placeOf(text.slice(0, middle)) ?? -1) >= middle) fits = middle
+    else fails = middle
+  }
+  return fits
+}
+
+/** @param before Characters that `text` has in front of the first one from the body, less those of the body in front of it. */
+const notJson = (error: unknown, text: string, before: number): NotJsonError => {
   const message = error instanceof Error ? error.message : String(error)
-  const [, what, position] = /^(.*?) (?:in JSON )?at position (\d+)/.exec(message) ?? []
-  if (what === undefined) return new NotJsonError(`the body is not JSON: ${message}`)
-  return new NotJsonError(`the body is not JSON: ${what} at character ${Math.max(0, Number(position) + before)}`)
+  const place = placeOf(text) ?? searchPlace(text)
+  const what = message.replace(/(, )?("|\.\.\.").*$/s, '').replace(/ (in|after) JSON at position.*$/s, '')
+  return new NotJsonError(
+    `the body is not JSON: ${what}${place === undefined ? '' : ` at character ${Math.max(0, place + before)}`}`,
+  )
 }
 
 /** Behind the string that begins at `quote`. */
@@ -56,14 +86,14 @@ function* arrayPieces(body: Buffer, start: number, end: number): Iterable<unknow
 }
 
 const parsePiece = (body: Buffer, start: number, end: number, cut: boolean): unknown[] => {
-  const text = decodeText(body, start, end)
+  const text = `[${decodeText(body, start, end)}${cut ? ']' : ''}`
   try {
-    const rows = JSON.parse(`[${text}${cut ? ']' : ''}`) as unknown[]
+    const rows = JSON.parse(text) as unknown[]
     // `[1,]` is no JSON, and an empty piece before a cut is just that.
-    if (cut && rows.length === 0) throw new SyntaxError("Unexpected token ',' at position 1")
+    if (cut && rows.length === 0) throw new SyntaxError("Unexpected token ','")
     return rows
   } catch (error) {
-    throw notJson(error, start - 1)
+    throw notJson(error, text, start - 1)
   }
 }
 
@@ -81,11 +111,12 @@ export const json: Format = {
       yield* arrayPieces(body, start, end)
       return
     }
+    const text = decodeText(body, start, end)
     let value: unknown
     try {
-      value = JSON.parse(decodeText(body, start, end))
+      value = JSON.parse(text)
     } catch (error) {
-      throw notJson(error, start)
+      throw notJson(error, text, start)
     }
     yield Array.isArray(value) ? value : [value]
   },
