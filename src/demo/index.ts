@@ -1,3 +1,6 @@
 export { encodeNdjson, generateDay, type Day, type DayOptions, type Truth } from './day.ts'
 export { ATTACK_KINDS, type AttackKind, type DemoEvent } from './event.ts'
 export type { Attacker } from './recorder.ts'
+export { runDemo, type DemoOptions } from './run.ts'
+export { send, SendError, type SendOptions, type SendResult } from './send.ts'
+export { summary, type SummaryOptions } from './summary.ts'

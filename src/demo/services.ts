@@ -1,5 +1,5 @@
 import type { AttackKind, Client, DemoEvent } from './event.ts'
-import type { Random } from './random.ts'
+import { createRandom, type Random } from './random.ts'
 import { MINUTE, type Recorder } from './recorder.ts'
 
 export const HOSTS = {
@@ -23,6 +23,7 @@ export interface Route {
   msSpread: number
   bytes: number
   bytesSpread: number
+  isFile?: true
 }
 
 const route = (
@@ -34,7 +35,11 @@ const route = (
   status = 200,
 ): Route => ({ service, method, route: template, status, ms, msSpread, bytes, bytesSpread })
 
-const FILE = [1.4, 0.6] as const
+/** A file from the disk: its length depends on its name only. */
+const file = (service: Service, template: string, bytes: number, bytesSpread: number): Route => ({
+  ...route(service, 'GET', template, [1.4, 0.6], [bytes, bytesSpread]),
+  isFile: true,
+})
 
 export const ROUTES = {
   home: route('shop', 'GET', '/', [62, 0.4], [31_000, 0.05]),
@@ -46,10 +51,10 @@ export const ROUTES = {
   confirm: route('shop', 'POST', '/checkout/confirm', [420, 0.5], [480, 0.1], 303),
   account: route('shop', 'GET', '/account', [90, 0.4], [16_000, 0.1]),
   accountOrders: route('shop', 'GET', '/account/orders', [130, 0.5], [21_000, 0.3]),
-  script: route('shop', 'GET', '/assets/:file', FILE, [68_000, 0.8]),
-  image: route('shop', 'GET', '/images/:file', FILE, [24_000, 0.7]),
-  icon: route('shop', 'GET', '/favicon.ico', FILE, [4_286, 0]),
-  robots: route('shop', 'GET', '/robots.txt', FILE, [412, 0]),
+  script: file('shop', '/assets/:file', 68_000, 0.8),
+  image: file('shop', '/images/:file', 24_000, 0.7),
+  icon: file('shop', '/favicon.ico', 4_286, 0),
+  robots: file('shop', '/robots.txt', 412, 0),
   sitemap: route('shop', 'GET', '/sitemap.xml', [18, 0.4], [88_000, 0.01]),
   health: route('shop', 'GET', '/healthz', [1.1, 0.4], [15, 0]),
 
@@ -78,8 +83,8 @@ export const ROUTES = {
   post: route('blog', 'GET', '/:year/:month/:slug/', [280, 0.5], [41_000, 0.25]),
   gallery: route('blog', 'GET', '/galleries/:slug/', [310, 0.5], [36_000, 0.3]),
   feed: route('blog', 'GET', '/feed/', [120, 0.5], [28_400, 0.01]),
-  upload: route('blog', 'GET', '/wp-content/uploads/*', [2.2, 0.8], [128_000, 0.6]),
-  theme: route('blog', 'GET', '/wp-content/themes/*', FILE, [22_000, 0.8]),
+  upload: file('blog', '/wp-content/uploads/*', 128_000, 0.6),
+  theme: file('blog', '/wp-content/themes/*', 22_000, 0.8),
   wpLogin: route('blog', 'POST', '/wp-login.php', [390, 0.25], [6_912, 0.004]),
   wpAjax: route('blog', 'POST', '/wp-admin/admin-ajax.php', [150, 0.4], [58, 0.1]),
 
@@ -134,14 +139,6 @@ export interface Services {
   serve(random: Random, at: number, client: Client, route: Route, options: RequestOptions): number
 }
 
-const bytesOf = (random: Random, route: Route, status: number): number => {
-  if (status === 304 || status === 204 || route.method === 'HEAD') return 0
-  if (status === 301 || status === 302 || status === 303) return random.pick([0, 138, 162])
-  if (status === 502 || status === 503 || status === 504) return 497
-  if (status >= 400) return ERROR_PAGE[route.service]
-  return Math.round(route.bytesSpread === 0 ? route.bytes : random.logNormal(route.bytes, route.bytesSpread))
-}
-
 export const createServices = (recorder: Recorder): Services => {
   const start = (hour: number, minute: number): number =>
     recorder.clock(hour, minute) + recorder.random(`incident ${hour}`).int(0, 20) * MINUTE
@@ -176,6 +173,26 @@ export const createServices = (recorder: Recorder): Services => {
     return usual * tail * (incident?.slower ?? 1)
   }
 
+  const fileSizes = new Map<string, number>()
+
+  /** A file is as long each time that it is sent. */
+  const fileSize = (route: Route, path: string): number => {
+    const known = fileSizes.get(path)
+    if (known !== undefined) return known
+    const bytes = Math.round(createRandom(path).logNormal(route.bytes, route.bytesSpread))
+    fileSizes.set(path, bytes)
+    return bytes
+  }
+
+  const bytesOf = (random: Random, route: Route, path: string, status: number): number => {
+    if (status === 304 || status === 204 || route.method === 'HEAD') return 0
+    if (status === 301 || status === 302 || status === 303) return random.pick([0, 138, 162])
+    if (status === 502 || status === 503 || status === 504) return 497
+    if (status >= 400) return ERROR_PAGE[route.service]
+    if (route.bytesSpread === 0) return route.bytes
+    return route.isFile ? fileSize(route, path) : Math.round(random.logNormal(route.bytes, route.bytesSpread))
+  }
+
   return {
     serve(random, at, client, route, options) {
       const incident = incidents.find(({ service, from, to }) => service === route.service && at >= from && at < to)
@@ -193,7 +210,7 @@ export const createServices = (recorder: Recorder): Services => {
         requestBytes:
           options.requestBytes ??
           180 + (client.userAgent?.length ?? 0) + options.path.length + random.int(0, 240) + body,
-        responseBytes: options.bytes ?? bytesOf(random, route, status),
+        responseBytes: options.bytes ?? bytesOf(random, route, options.path, status),
       }
       if (route.route) event.route = route.route
       if (options.query) event.query = options.query

@@ -1,0 +1,71 @@
+import type { Writable } from 'node:stream'
+
+import { generateDay, type Truth } from './day.ts'
+import { ATTACK_KINDS } from './event.ts'
+import { send } from './send.ts'
+import { summary } from './summary.ts'
+import { count } from './table.ts'
+
+export interface DemoOptions {
+  /** Where the service listens, such as `http://127.0.0.1:8080`. */
+  url: string
+  /** An API key that may send and read. */
+  key: string
+  out: Writable & { isTTY?: boolean }
+  seed?: number
+  /** About how many requests the day has. */
+  requests?: number
+  /** The day ends here; now unless given. */
+  end?: Date
+  /** Lines that the geo database's licence asks for. */
+  attributions?: readonly string[]
+  signal?: AbortSignal
+}
+
+const MINUTE = 60_000
+
+/**
+ * Makes a day that ends now, sends it to the running service, and prints what the service saw of it.
+ * @returns what was hidden in the traffic, for those who compare
+ */
+export const runDemo = async ({
+  url,
+  key,
+  out,
+  seed = 1,
+  requests,
+  end = new Date(),
+  attributions = [],
+  signal,
+}: DemoOptions): Promise<Truth> => {
+  const to = new Date(Math.floor(end.getTime() / MINUTE) * MINUTE)
+  const day = generateDay({ seed, end: to, ...(requests !== undefined && { requests }) })
+  const events = day.events()
+  const hostile = day.truth.attackers.reduce((sum, attacker) => sum + attacker.requests, 0)
+  out.write(`A day of an outdoor shop (seed ${seed}): ${count(events.length)} requests to ${url}/v1/requests\n`)
+
+  const result = await send({
+    url,
+    key,
+    events,
+    ...(signal && { signal }),
+    onProgress: (sent, all) => {
+      if (out.isTTY) out.write(`\r  ${count(sent)} of ${count(all)} sent`)
+    },
+  })
+  const seconds = result.elapsedMs / 1_000
+  if (out.isTTY) out.write('\r\x1b[K')
+  out.write(
+    `  ${count(result.accepted)} accepted in ${seconds.toFixed(1)} s, ${count(result.accepted / seconds)} a second\n`,
+  )
+  for (const { index, field, message } of result.errors) out.write(`  row ${index} refused, ${field}: ${message}\n`)
+  if (!result.stored) out.write('  ClickHouse is slow: the tables below may not hold all of them yet\n')
+
+  const from = new Date(to.getTime() - 24 * 60 * MINUTE)
+  out.write(`\n${await summary({ url, key, from, to })}\n\n`)
+  for (const line of attributions) out.write(`${line}\n`)
+  out.write(
+    `Hidden in it: ${count(day.truth.attackers.length)} addresses attack in ${ATTACK_KINDS.length} ways with ${count(hostile)} requests.\n`,
+  )
+  return day.truth
+}
