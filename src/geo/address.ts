@@ -37,11 +37,15 @@ const DOCUMENTATION = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '200
 )
 
 /**
- * Reads an address as the databases want it: `::ffff:a.b.c.d` becomes a.b.c.d. Undefined where the text is no address;
- * shorthands such as `127.1`, which ipaddr.js alone would take, are none.
+ * Reads an address as the databases want it: `::ffff:a.b.c.d` becomes a.b.c.d, a zone (`%eth0`) goes. Undefined where the
+ * text is no address; shorthands such as `127.1`, which ipaddr.js alone would take, are none.
  */
-export const parseAddress = (ip: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined =>
-  isIP(ip) === 0 ? undefined : ipaddr.process(ip)
+export const parseAddress = (ip: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined => {
+  if (isIP(ip) === 0) return undefined
+  // Node takes zones that ipaddr.js throws at, such as that of fe80::1%br-lan.
+  const zone = ip.indexOf('%')
+  return ipaddr.process(zone < 0 ? ip : ip.slice(0, zone))
+}
 
 export const kindOf = (address: ipaddr.IPv4 | ipaddr.IPv6): AddressKind => {
   const documentation = DOCUMENTATION.some(([network, bits]) =>

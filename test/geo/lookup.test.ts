@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import * as fc from 'fast-check'
 import { Registry } from 'prom-client'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
@@ -171,12 +172,37 @@ describe('configured files', () => {
   })
 })
 
+test('no text whatever makes a look-up fail, and none but addresses is remembered', async () => {
+  const geo = await started({ cacheEntries: 1000 })
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.ipV4(),
+        fc.ipV4Extended(),
+        fc.ipV6(),
+        fc.tuple(fc.ipV6(), fc.string({ minLength: 1 })).map(([ip, zone]) => `${ip}%${zone}`),
+      ),
+      (ip) => {
+        const { entries } = geo.cacheStats()
+        const { country, latitude } = geo.lookup(ip)
+        const kind = addressKind(ip)
+        expect(country).toMatch(/^([A-Z]{2})?$/)
+        if (kind !== 'public') expect([country, latitude]).toEqual(['', null])
+        if (kind === 'invalid') expect(geo.cacheStats().entries).toBe(entries)
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+})
+
 test('a repeated address is answered from the cache, and both are counted for Prometheus', async () => {
   const metrics = new Registry()
   const geo = await started({ metrics })
   const first = geo.lookup('8.8.8.8')
   expect(geo.lookup('8.8.8.8')).toBe(first)
   expect(geo.lookup('10.0.0.1')).toBe(UNKNOWN_LOCATION)
+  expect(geo.lookup('no address')).toBe(UNKNOWN_LOCATION)
   expect(geo.cacheStats()).toEqual({ hits: 1, misses: 2, entries: 2 })
   const text = await metrics.metrics()
   expect(text).toContain('vedette_geo_lookups_total{cache="hit"} 1')
@@ -189,7 +215,7 @@ test('every range of addresses has its kind', () => {
     public: ['8.8.8.8', '2003:c0::1', '::ffff:8.8.8.8', '2002:808:808::1', '172.32.0.1', '100.128.0.1'],
     private: ['10.0.0.1', '172.31.255.255', '192.168.0.1', '::ffff:192.168.0.1'],
     loopback: ['127.0.0.1', '::1', '::ffff:127.0.0.1'],
-    link_local: ['169.254.0.1', 'fe80::1'],
+    link_local: ['169.254.0.1', 'fe80::1', 'fe80::1%eth0', 'fe80::1%br-lan'],
     unique_local: ['fd00::1', 'fc00::1'],
     carrier_grade_nat: ['100.64.0.1', '100.127.255.255'],
     multicast: ['224.0.0.1', 'ff02::1'],
