@@ -2,7 +2,7 @@ import { BOTNET, HOSTING, HOSTING_V6, type AddressBook } from '../addresses.ts'
 import { chromeOnWindows } from '../agents.ts'
 import type { AttackKind, Client } from '../event.ts'
 import type { Random } from '../random.ts'
-import { DAY, HOUR, MINUTE, type Recorder } from '../recorder.ts'
+import { HOUR, MINUTE, type Recorder } from '../recorder.ts'
 import { unknownRoute, type RequestOptions, type Route, type Service, type Services } from '../services.ts'
 
 /** What an attack is given: its own chance, addresses that nobody else has, and a way to the services. */
@@ -12,7 +12,7 @@ export interface AttackContext {
   seed: number
   /** 0 for the first; a day of more than 100,000 requests repeats every attack from other addresses. */
   round: number
-  /** A moment by its share of the day, give or take half an hour; 90 minutes at least before the end. */
+  /** A moment by its share of the day, of which the last 90 minutes are left for what begins then. */
   moment: (share: number) => number
   /** How many, on a smaller day: `usual` shrinks with it, but not below `least`, where no one could tell it from chance. */
   size: (usual: number, least: number) => number
@@ -48,10 +48,7 @@ export const createAttackContext = (
     random,
     seed,
     round,
-    moment: (share) => {
-      const at = recorder.from + share * DAY + (random.float() - 0.5) * HOUR
-      return Math.min(Math.max(at, recorder.from), recorder.to - 90 * MINUTE)
-    },
+    moment: (share) => recorder.from + share * 22 * HOUR + random.float() * 30 * MINUTE,
     size: (usual, least) => Math.max(least, Math.round(usual * scale * (0.85 + 0.3 * random.float()))),
     rented: () => ({
       ip: addresses.take(random, random.chance(0.08) ? HOSTING_V6 : HOSTING),
