@@ -9,7 +9,7 @@ import type { Config } from './config.ts'
 import { createGeo, type Geo } from './geo/index.ts'
 import { createHealth, createHttpServer, createMetrics, type Log } from './http/index.ts'
 import { createRedis } from './redis/index.ts'
-import { createSpool, type Spool } from './spool/index.ts'
+import { createSpool, type Spool, spoolFolder } from './spool/index.ts'
 import { type ApiKeys, createApiKeys } from './store/index.ts'
 
 export interface App {
@@ -108,7 +108,7 @@ const start = async (
   await geo.start()
 
   const spool = await createSpool({
-    folder: join(config.dataDir, 'spool'),
+    folder: spoolFolder(config.dataDir),
     tables: [REQUEST_LOGS],
     maxBytes: config.spoolMaxBytes,
     clickhouse,

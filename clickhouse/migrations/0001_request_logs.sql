@@ -2,7 +2,8 @@
 --
 -- Order: a visitor's requests of one hour lie together, which serves the hourly detectors and one address's history alike
 -- and packs best. Absent numbers are NULL, never 0: a log without a duration must not pull a percentile down.
--- `(batch, row)` identifies a row: `batch` is the spool segment that brought it, rising with time, `row` its place in it.
+-- `(batch, row)` identifies a row: `batch` is the request to the collector that brought it, rising with time, `row` its
+-- place among the rows that were taken.
 CREATE TABLE IF NOT EXISTS request_logs
 (
     timestamp       DateTime64(3, 'UTC') COMMENT 'when the service took the request' CODEC(Delta(8), ZSTD(1)),

@@ -1,5 +1,5 @@
 export { type ClickHouseOptions, createClickHouse } from './client.ts'
 export { kindOf } from './errors.ts'
-export { applyRetention, migrate, MigrationError } from './migrate.ts'
+export { applyRetention, migrate, MigrationError, MIGRATIONS } from './migrate.ts'
 export { ident, join, param, raw, Sql, sql } from './sql.ts'
 export * from './types.ts'

@@ -39,5 +39,5 @@ export const createCollector = ({
   const accept = createAccept({ spool, locate: createLocate(geo), mask: createMask(maskQuery), metrics })
   const idempotency = createIdempotency({ journal: spool.journal, redis, log, owner: spool.id })
   const imports = createImports(spool.journal)
-  return { routes: (app) => addRoutes(app, { accept, bodies, idempotency, imports, metrics }) }
+  return { routes: (app) => addRoutes(app, { accept, bodies, idempotency, imports, metrics, replay: spool.replay }) }
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 import { principalOf, problem, requireScope } from '../http/index.ts'
-import { type Mark, SpoolFullError } from '../spool/index.ts'
+import { type Mark, type Spool, SpoolFullError } from '../spool/index.ts'
 import type { Accept, Acceptance } from './accept.ts'
 import type { createBodies } from './body.ts'
 import { accessLog } from './formats/access-log.ts'
@@ -88,12 +88,14 @@ export const addRoutes = (
     idempotency,
     imports,
     metrics,
+    replay,
   }: {
     accept: Accept
     bodies: ReturnType<typeof createBodies>
     idempotency: Idempotency
     imports: Imports
     metrics: CollectorMetrics
+    replay: Spool['replay']
   },
 ): void => {
   const take = async (
@@ -160,4 +162,13 @@ export const addRoutes = (
   app.get('/v1/imports', { onRequest: requireScope('COLLECT') }, (request) => ({
     imports: imports.of(principalOf(request), (request.query as Query).service ?? ''),
   }))
+
+  app.post('/v1/spool/replay/:id', { onRequest: requireScope('ADMIN') }, async (request, reply) => {
+    const { id } = request.params as { id: string }
+    if (!(await replay(id)))
+      throw problem(404, {
+        detail: `No segment ${JSON.stringify(id)} is in quarantine; vedette spool quarantine lists them.`,
+      })
+    return reply.code(202).send({ id })
+  })
 }

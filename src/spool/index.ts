@@ -10,7 +10,7 @@ import type { Table } from './inserter.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { type Append, createLane, type Lane } from './lane.ts'
 import { createSpoolMetrics } from './metrics.ts'
-import type { Quarantined } from './quarantine.ts'
+import { type Quarantined, quarantineOf } from './quarantine.ts'
 import { createSpace } from './space.ts'
 
 export type { Table } from './inserter.ts'
@@ -47,7 +47,8 @@ export interface Spool {
   journal: Pick<Journal, 'receipt' | 'stored' | 'mark' | 'marks'>
   state: () => SpoolState
   quarantined: () => Promise<(Quarantined & { table: string })[]>
-  replay: (table: string, id: string) => Promise<void>
+  /** Sends a quarantined segment on its way again. False: there is none of this id. */
+  replay: (id: string) => Promise<boolean>
   start: () => void
   /** Seals, flushes for at most `graceMs`; what is left stays on disk for the next start. */
   stop: (graceMs: number) => Promise<void>
@@ -62,6 +63,12 @@ const folderId = async (folder: string): Promise<string> => {
   await writeFile(path, id, { mode: 0o600, flush: true })
   return id
 }
+
+/** Below a data folder; also while a service runs on it. */
+export const listQuarantine = (dataDir: string): Promise<(Quarantined & { table: string })[]> =>
+  quarantineOf(spoolFolder(dataDir))
+
+export const spoolFolder = (dataDir: string): string => join(dataDir, 'spool')
 
 const PRUNE_EVERY_MS = 600_000
 
@@ -133,15 +140,12 @@ export const createSpool = async ({
     append: (table, record) => laneOf(table).append(record),
     journal,
     state,
-    quarantined: async () => {
-      const lists = await Promise.all(
-        [...lanes].map(async ([table, lane]) =>
-          (await lane.quarantine.list()).map((entry) => Object.assign(entry, { table })),
-        ),
-      )
-      return lists.flat()
+    quarantined: () => quarantineOf(folder),
+    replay: async (id) => {
+      const entry = (await quarantineOf(folder)).find((found) => found.id === id)
+      if (entry) await laneOf(entry.table).replay(id)
+      return entry !== undefined
     },
-    replay: (table, id) => laneOf(table).replay(id),
     start: () => {
       for (const lane of lanes.values()) lane.start()
       pruning = setInterval(() => {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 
@@ -65,4 +66,17 @@ export const createQuarantine = async (folder: string): Promise<Quarantine> => {
       await syncFolder(target)
     },
   }
+}
+
+/** What is in quarantine below a spool's folder; also while a service works on it. */
+export const quarantineOf = async (spoolFolder: string): Promise<(Quarantined & { table: string })[]> => {
+  const names = await readdir(spoolFolder, { withFileTypes: true }).catch(() => [])
+  const lists = await Promise.all(
+    names.map(async (entry) => {
+      const folder = join(spoolFolder, entry.name, 'quarantine')
+      if (!entry.isDirectory() || !existsSync(folder)) return []
+      return (await (await createQuarantine(folder)).list()).map((found) => Object.assign(found, { table: entry.name }))
+    }),
+  )
+  return lists.flat()
 }
