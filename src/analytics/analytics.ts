@@ -9,6 +9,7 @@ import type { RequestFilter } from './filter.ts'
 import { type Freshness, newestTimestamp, type OldestPending, pendingFreshness } from './freshness.ts'
 import { LIMITS } from './limits.ts'
 import type { LogField, RequestLog } from './log-row.ts'
+import { type LogList, listLogs } from './log-list.ts'
 import { findLog, type LogQuery, planLogs, type RequestLogsInput, rowsToRead } from './logs.ts'
 import { type RequestAnalyticsInput, resolveQuestion } from './question.ts'
 import { type Asker, createRunner, type Spent, withPatterns } from './run.ts'
@@ -42,6 +43,8 @@ export interface Analytics {
   requestLogs: (input: RequestLogsInput, asker: Asker) => LogQuery & { spent: Spent }
   /** By its id; undefined: none such, gone, or not for this asker. */
   requestLog: (id: string, fields: ReadonlySet<LogField>, asker: Asker) => Promise<RequestLog | undefined>
+  /** Rows by their number, newest first. */
+  listLogs: (input: { offset: number; limit: number; fields: ReadonlySet<LogField> }, asker: Asker) => Promise<LogList>
   dimensionValues: (input: DimensionValuesInput, asker: Asker) => Promise<DimensionValueCount[]>
   /** What it would read, without running it. */
   estimate: (input: EstimateInput, asker: Asker) => Promise<QueryEstimate>
@@ -80,6 +83,7 @@ export const createAnalytics = ({
       const position = decodeLogId(id)
       return position && findLog(position, fields, asker, runnerFor(asker))
     },
+    listLogs: (input, asker) => listLogs(input, asker, runnerFor(asker)),
     dimensionValues: async (input, asker) => findDimensionValues(input, asker, runnerFor(asker), now()),
     estimate: async ({ timeRange, groupBy, where }, asker) => {
       const run = runnerFor(asker)

@@ -5,14 +5,23 @@ export { type Granularity, GRANULARITIES } from './buckets.ts'
 export { changeOf } from './choice.ts'
 export { COMPARE_PERIODS } from './compare.ts'
 export { encodeLogId, LOG_ORDERS } from './cursor.ts'
-export { ACTIONS, type Dimension, DIMENSIONS, dimensions, type DimensionValue } from './dimensions.ts'
+export {
+  ACTIONS,
+  type Dimension,
+  DIMENSIONS,
+  dimensions,
+  type DimensionValue,
+  type RequestAction,
+} from './dimensions.ts'
 export type { DimensionValueCount } from './dimension-values.ts'
 export { AnalyticsError, type AnalyticsErrorCode } from './errors.ts'
 export type { RequestFilter } from './filter.ts'
 export type { Freshness, OldestPending } from './freshness.ts'
+export { createIpLogs, type IpLogsDependencies } from './ip-logs.ts'
 export { type Interval, INTERVAL_ALLOWED, parseInterval } from './interval.ts'
 export { LIMITS } from './limits.ts'
 export { LOG_FIELDS, type LogField, type RequestLog } from './log-row.ts'
+export type { LogList } from './log-list.ts'
 export type { LogQuery, RequestLogPage } from './logs.ts'
 export {
   fieldOf,

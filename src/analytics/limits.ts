@@ -5,6 +5,8 @@ export const LIMITS = {
   /** Raw rows a page; 1,000 with every column are about 0.6 MB of JSON. */
   maxPageSize: 1_000,
   maxGroupBy: 6,
+  /** Different levels of durationMsQuantile in one question. */
+  maxQuantiles: 16,
   /** Rows of one aggregate: groups × buckets. */
   maxRows: 10_000,
   maxBuckets: 10_000,

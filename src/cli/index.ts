@@ -9,11 +9,21 @@ import { importFile } from './import/index.ts'
 import { keys } from './keys.ts'
 import { migrate } from './migrate.ts'
 import { note } from './print.ts'
+import { schema } from './schema.ts'
 import { serve } from './serve.ts'
 import { spool } from './spool.ts'
 
 /** Each file of a command adds itself to the program; a new one needs a line here and nothing else. */
-const commands: readonly ((program: Command) => void)[] = [serve, migrate, importFile, keys, spool, doctor, demo]
+const commands: readonly ((program: Command) => void)[] = [
+  serve,
+  migrate,
+  importFile,
+  keys,
+  spool,
+  doctor,
+  schema,
+  demo,
+]
 
 const version = (): string => {
   const file = new URL('../../package.json', import.meta.url)

@@ -1,0 +1,28 @@
+import type { Analytics, Asker } from '../analytics/index.ts'
+import type { Principal } from '../http/index.ts'
+import type { ApiKeys } from '../store/index.ts'
+import type { Operation } from './selection.ts'
+
+/** What a resolver has at hand. */
+export interface Context {
+  principal: Principal
+  analytics: Analytics
+  keys: ApiKeys
+  /** Aborted when the client hangs up. */
+  signal: AbortSignal
+  /** Price of the whole operation in points. */
+  cost: number
+}
+
+/** The same with what plugins tell each other. */
+export interface RequestContext extends Context {
+  /** What ran; undefined until it does, and where it did not. */
+  operation: Operation | undefined
+}
+
+/** The one who asks, for the statements of one field. */
+export const askerOf = ({ principal, signal }: Context, field: string): Asker => ({
+  services: principal.services,
+  signal,
+  comment: `graphql ${field} key=${principal.keyId}`,
+})

@@ -1,0 +1,54 @@
+import { type FieldNode, valueFromASTUntyped } from 'graphql'
+
+import { type Document, fieldsOf, type Operation } from './selection.ts'
+
+/** Points that one operation may cost. A statement over a range is 10, so this is some twenty panels of a dashboard at once. */
+export const MAX_COST = 250
+
+const STATEMENT = 10
+
+const namesBelow = (field: FieldNode, document: Document): Set<string> =>
+  new Set(fieldsOf(field.selectionSet, document).map((node) => node.name.value))
+
+const argumentsOf = (field: FieldNode, { variableValues }: Document): Record<string, unknown> =>
+  Object.fromEntries(
+    (field.arguments ?? []).map(({ name, value }) => [name.value, valueFromASTUntyped(value, variableValues)]),
+  )
+
+/** Statements that requestAnalytics will run; a comparison reads a second range. */
+const analyticsCost = (field: FieldNode, document: Document): number => {
+  const args = argumentsOf(field, document)
+  const below = namesBelow(field, document)
+  const groups = Array.isArray(args['groupBy']) && args['groupBy'].length > 0
+  const rows = ['rows', 'table', 'totalGroups'].some((name) => below.has(name)) ? (groups && args['bucket'] ? 2 : 1) : 0
+  const totals = below.has('totals') || below.has('previousTotals') ? 1 : 0
+  const others = below.has('others') ? 2 : 0
+  return Math.max(1, rows + totals + others) * STATEMENT * (args['compareTo'] ? 2 : 1)
+}
+
+/** Pages read an hour or so when the order is by time, the whole range by duration. */
+const logsCost = (field: FieldNode, document: Document): number => {
+  const args = argumentsOf(field, document)
+  const size = Number(args['first'] ?? args['last'] ?? 100)
+  const counts = fieldsOf(field.selectionSet, document).filter((node) => node.name.value === 'totalCount')
+  const counted = counts.filter((node) => argumentsOf(node, document)['mode'] !== 'NONE').length
+  const page = args['orderBy'] === 'DURATION_DESC' ? STATEMENT : 2
+  return page + Math.ceil(Math.max(0, size) / 100) + counted * STATEMENT
+}
+
+const costOf = (field: FieldNode, document: Document): number => {
+  switch (field.name.value) {
+    case 'requestAnalytics':
+      return analyticsCost(field, document)
+    case 'requestLogs':
+      return logsCost(field, document)
+    case 'dimensionValues':
+      return STATEMENT
+    default:
+      return 1
+  }
+}
+
+/** The price of an operation in points. */
+export const priceOf = ({ fields, document }: Operation): number =>
+  fields.reduce((sum, field) => sum + costOf(field, document), 0)

@@ -1,0 +1,2 @@
+export { createGraphql, type Graphql, type GraphqlDependencies } from './graphql.ts'
+export { printSchema } from './schema/index.ts'

@@ -1,0 +1,44 @@
+import type { ExecutionResult, GraphQLError } from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+
+import type { RequestContext } from './context.ts'
+import { MAX_COST, priceOf } from './cost.ts'
+import { publicError, statusOf } from './errors.ts'
+import { operationOf } from './selection.ts'
+import { aliasRule, depthRule, MAX_TOKENS } from './shape-rules.ts'
+
+/** Refuses what is too large before it runs. The price is that of the operation that runs, with its variables. */
+export const limitsPlugin = (): Plugin<object, RequestContext> => ({
+  onParse: ({ params }) => {
+    params.options = { ...params.options, maxTokens: MAX_TOKENS }
+  },
+  onValidate: ({ addValidationRule }) => {
+    addValidationRule(depthRule)
+    addValidationRule(aliasRule)
+  },
+  onExecute: ({ args, setResultAndStopExecution }) => {
+    const context = args.contextValue as unknown as RequestContext
+    context.operation = operationOf(args)
+    context.cost = context.operation ? priceOf(context.operation) : 0
+    if (context.cost <= MAX_COST) return
+    const message = `the operation costs ${context.cost} points; ${MAX_COST} are allowed: send several, or ask for less`
+    setResultAndStopExecution({
+      errors: [
+        publicError('QUERY_TOO_EXPENSIVE', message, { cost: context.cost, maxCost: MAX_COST, http: { status: 422 } }),
+      ],
+    })
+  },
+})
+
+/** Errors that came before execution (syntax, validation, our own limits) bring their status along. */
+const hasStatus = (error: GraphQLError): boolean => error.extensions?.http !== undefined
+
+/** An answer without any data is refused with the status that its errors call for; one with some is 200. */
+export const statusPlugin = (): Plugin => ({
+  onResultProcess: (process) => {
+    const { data, errors, extensions } = process.result as ExecutionResult
+    if (!errors || errors.length === 0 || errors.some(hasStatus)) return
+    const isEmpty = !data || Object.values(data).every((value) => value === null)
+    if (isEmpty) process.setResult({ data, errors, extensions: { ...extensions, http: { status: statusOf(errors) } } })
+  },
+})

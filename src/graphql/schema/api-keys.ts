@@ -1,0 +1,249 @@
+import { SCOPES, type Scope } from '../../http/index.ts'
+import { type ApiKey as ApiKeyShape, StoreError } from '../../store/index.ts'
+import { builder } from '../builder.ts'
+import type { Context } from '../context.ts'
+import { publicError } from '../errors.ts'
+import { Node, PageInfo, type PageInfoShape } from './common.ts'
+
+const SCOPE_TEXT: Record<Scope, string> = {
+  COLLECT: 'Send request logs.',
+  DECIDE: 'Ask for decisions.',
+  ANALYTICS_READ: 'Read aggregates and values of dimensions.',
+  LOGS_READ: 'Read the requests themselves.',
+  SECURITY_READ: 'Read findings, detectors, blocks and policies.',
+  SECURITY_WRITE: 'Change them.',
+  REPORTS_READ: 'Read reports and subscriptions.',
+  REPORTS_WRITE: 'Change and send them.',
+  ADMIN: 'All of these, and API keys and jobs.',
+}
+
+export const ScopeEnum = builder.enumType('Scope', {
+  description: 'What an API key may do.',
+  values: Object.fromEntries(
+    SCOPES.map((scope) => [scope, { value: scope, description: SCOPE_TEXT[scope] }]),
+  ) as Record<Scope, { value: Scope; description: string }>,
+})
+
+/** How ids of keys begin. */
+export const API_KEY_ID = 'key_'
+
+export const ApiKey = builder.objectRef<ApiKeyShape>('ApiKey').implement({
+  description: 'An API key; its secret is nowhere to be read.',
+  interfaces: [Node],
+  isTypeOf: (value) => typeof value === 'object' && value !== null && 'prefix' in value,
+  fields: (t) => ({
+    id: t.id({ description: 'The same in every answer.', resolve: ({ id }) => id }),
+    name: t.exposeString('name', { description: 'What it is for.' }),
+    prefix: t.exposeString('prefix', { description: 'First characters of the secret, to know it again by.' }),
+    scopes: t.field({ type: [ScopeEnum], description: 'What it may do.', resolve: ({ scopes }) => [...scopes] }),
+    services: t.stringList({
+      nullable: true,
+      description: 'The only services that it writes and reads; null: all.',
+      resolve: ({ services }) => services && [...services],
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    lastUsedAt: t.expose('lastUsedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Day of its last use; null: never.',
+    }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true, description: 'When it ends; null: never.' }),
+    revokedAt: t.expose('revokedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was revoked; null: it was not.',
+    }),
+  }),
+})
+
+/** A key bound to services has no say over keys that reach further. */
+const reaches = ({ principal }: Context, services: readonly string[] | null | undefined): boolean =>
+  principal.services === null || (services?.every((service) => principal.services!.includes(service)) ?? false)
+
+const keysFor = (context: Context): ApiKeyShape[] =>
+  context.keys.list().filter(({ services }) => reaches(context, services))
+
+interface Connection {
+  page: ApiKeyShape[]
+  pageInfo: PageInfoShape
+  totalCount: number
+}
+
+const cursorOf = ({ id }: ApiKeyShape): string => Buffer.from(id).toString('base64url')
+
+const ApiKeyEdge = builder.objectRef<ApiKeyShape>('ApiKeyEdge').implement({
+  description: 'A key and its place.',
+  fields: (t) => ({
+    cursor: t.string({ description: 'For after.', resolve: cursorOf }),
+    node: t.field({ type: ApiKey, description: 'The key.', resolve: (key) => key }),
+  }),
+})
+
+const ApiKeyConnection = builder.objectRef<Connection>('ApiKeyConnection').implement({
+  description: 'A page of API keys.',
+  fields: (t) => ({
+    edges: t.field({ type: [ApiKeyEdge], description: 'Keys with their places.', resolve: ({ page }) => page }),
+    nodes: t.field({ type: [ApiKey], description: 'Keys alone.', resolve: ({ page }) => page }),
+    pageInfo: t.field({ type: PageInfo, description: 'Where the page lies.', resolve: ({ pageInfo }) => pageInfo }),
+    totalCount: t.expose('totalCount', { type: 'SafeInt', description: 'Keys of all pages together.' }),
+  }),
+})
+
+const pageOf = (all: readonly ApiKeyShape[], first: number, after: string | null | undefined): Connection => {
+  if (!Number.isInteger(first) || first < 1 || first > 1_000)
+    throw publicError('INVALID_ARGUMENT', `first is ${first}; allowed is a whole number from 1 to 1000`, {
+      argument: 'first',
+    })
+  const place = after ? all.findIndex((key) => cursorOf(key) === after) : -1
+  if (after && place < 0)
+    throw publicError(
+      'INVALID_ARGUMENT',
+      `after is ${JSON.stringify(after)}; allowed is a cursor from an earlier answer`,
+      { argument: 'after' },
+    )
+  const page = all.slice(place + 1, place + 1 + first)
+  return {
+    page,
+    totalCount: all.length,
+    pageInfo: {
+      hasNextPage: place + 1 + first < all.length,
+      hasPreviousPage: place >= 0,
+      startCursor: page[0] ? cursorOf(page[0]) : null,
+      endCursor: page.length > 0 ? cursorOf(page.at(-1)!) : null,
+    },
+  }
+}
+
+builder.queryField('apiKeys', (t) =>
+  t.field({
+    type: ApiKeyConnection,
+    authScopes: { scope: 'ADMIN' },
+    description: 'API keys, oldest first, revoked and expired ones too. Scope ADMIN.',
+    args: {
+      first: t.arg.int({ required: true, defaultValue: 100, description: '1,000 at most.' }),
+      after: t.arg.string({ description: 'endCursor of the page before.' }),
+    },
+    resolve: (_root, { first, after }, context) => pageOf(keysFor(context), first, after),
+  }),
+)
+
+type UserErrorShape = {
+  code: 'INVALID' | 'NOT_FOUND' | 'CONFLICT' | 'FORBIDDEN'
+  message: string
+  field: string[] | null
+}
+
+const UserErrorCode = builder.enumType('UserErrorCode', {
+  description: 'Why a change was not made.',
+  values: {
+    INVALID: { description: 'What was given cannot be.' },
+    NOT_FOUND: { description: 'There is none such.' },
+    CONFLICT: { description: 'It was changed by somebody else meanwhile.' },
+    FORBIDDEN: { description: 'Not with this API key.' },
+  },
+} as const)
+
+const UserError = builder.objectRef<UserErrorShape>('UserError').implement({
+  description: 'Why a change was not made; then nothing was.',
+  fields: (t) => ({
+    code: t.field({ type: UserErrorCode, description: 'For programs.', resolve: ({ code }) => code }),
+    message: t.exposeString('message', { description: 'For people.' }),
+    field: t.exposeStringList('field', { nullable: true, description: 'Path of the argument it is about.' }),
+  }),
+})
+
+interface Payload {
+  apiKey: ApiKeyShape | null
+  secret: string | null
+  userErrors: UserErrorShape[]
+}
+
+const ApiKeyPayload = builder.objectRef<Payload>('ApiKeyPayload').implement({
+  description: 'What became of a change of API keys.',
+  fields: (t) => ({
+    apiKey: t.field({
+      type: ApiKey,
+      nullable: true,
+      description: 'The key as it is now.',
+      resolve: ({ apiKey }) => apiKey,
+    }),
+    secret: t.exposeString('secret', {
+      nullable: true,
+      description: 'Of a new key. It is shown here and never again.',
+    }),
+    userErrors: t.field({
+      type: [UserError],
+      description: 'Why nothing was changed; empty: it was.',
+      resolve: ({ userErrors }) => userErrors,
+    }),
+  }),
+})
+
+const refused = (code: UserErrorShape['code'], message: string, field: string | undefined): Payload => ({
+  apiKey: null,
+  secret: null,
+  userErrors: [{ code, message, field: field === undefined ? null : [field] }],
+})
+
+/** What the store refuses for the caller's sake is a user error; that it is away is not. */
+const attempt = async (work: () => Promise<Omit<Payload, 'userErrors'>>): Promise<Payload> => {
+  try {
+    return { ...(await work()), userErrors: [] }
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code === 'UNAVAILABLE') throw error
+    return refused(error.code, error.message, error.field)
+  }
+}
+
+builder.mutationField('createApiKey', (t) =>
+  t.field({
+    type: ApiKeyPayload,
+    authScopes: { scope: 'ADMIN' },
+    description: 'Makes an API key. Scope ADMIN; a key that is bound to services makes keys for these only.',
+    args: {
+      name: t.arg.string({ required: true, description: 'What it is for.' }),
+      scopes: t.arg({ type: [ScopeEnum], required: true, description: 'What it may do.' }),
+      services: t.arg.stringList({ description: 'The only services that it writes and reads. Default: all.' }),
+      expiresAt: t.arg({ type: 'DateTime', description: 'When it ends. Default: never.' }),
+    },
+    resolve: (_root, { name, scopes, services, expiresAt }, context) =>
+      reaches(context, services)
+        ? attempt(() =>
+            context.keys.create({
+              name,
+              scopes,
+              services: services ?? null,
+              expiresAt: expiresAt ?? null,
+              by: context.principal.keyId,
+            }),
+          )
+        : refused(
+            'FORBIDDEN',
+            `this API key is bound to ${context.principal.services!.join(', ')}; services must name some of these`,
+            'services',
+          ),
+  }),
+)
+
+builder.mutationField('revokeApiKey', (t) =>
+  t.field({
+    type: ApiKeyPayload,
+    authScopes: { scope: 'ADMIN' },
+    description: 'Revokes an API key, everywhere within two seconds; once more changes nothing. Scope ADMIN.',
+    args: { id: t.arg.id({ required: true, description: 'Of the key.' }) },
+    resolve: (_root, { id }, context) => {
+      const known = findApiKey(id, context)
+      if (!known) return refused('NOT_FOUND', `there is no API key ${id}`, 'id')
+      return attempt(async () => ({
+        apiKey: await context.keys.revoke(known.id, { by: context.principal.keyId }),
+        secret: null,
+      }))
+    },
+  }),
+)
+
+/** By the id of an ApiKey; undefined: none such, or not for this key. */
+export const findApiKey = (id: string, context: Context): ApiKeyShape | undefined => {
+  const found = context.keys.get(id)
+  return found && reaches(context, found.services) ? found : undefined
+}

@@ -1,0 +1,15 @@
+import { lexicographicSortSchema, printSchema as print } from 'graphql'
+
+import '../scalars.ts'
+import './api-keys.ts'
+import './dimension-values.ts'
+import './node.ts'
+import './request-analytics.ts'
+import './request-logs.ts'
+import './viewer.ts'
+import { builder } from '../builder.ts'
+
+export const schema = builder.toSchema({ sortSchema: false })
+
+/** The SDL as it is kept in schema/schema.graphql. */
+export const printSchema = (): string => `${print(lexicographicSortSchema(schema))}\n`
