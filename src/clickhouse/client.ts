@@ -13,6 +13,8 @@ import { type ClickHouse, ClickHouseError, type QueryOptions } from './types.ts'
 
 const DEFAULT_SECONDS = 60
 const PING_SECONDS = 5
+/** What an engine that runs takes to say so, with much to spare; asked when a statement took too long. */
+const ALIVE_SECONDS = 2
 
 export interface ClickHouseOptions {
   /** `http(s)://user:pass@host:8123/database`; absent: the embedded engine in `dataDir`. */
@@ -44,14 +46,14 @@ export const createClickHouse = async (options: ClickHouseOptions): Promise<Clic
   const reads = connect(address, 64)
   const writes = connect(address, 16)
 
-  const ping = async (signal?: AbortSignal): Promise<void> => {
-    const deadline = createDeadline(PING_SECONDS, signal)
+  const ping = async (signal?: AbortSignal, seconds = PING_SECONDS): Promise<void> => {
+    const deadline = createDeadline(seconds, signal)
     try {
       // The embedded front's /ping asks the engine itself, beside its limits; a server's would not notice a wrong password.
       await writes.ping(engine ? 'path' : 'statement', deadline)
     } catch (error) {
       if (deadline.cancelled) throw cancelled(error)
-      throw toClickHouseError(deadline.passed ? new Error(`nothing came in ${PING_SECONDS} s`) : error)
+      throw toClickHouseError(deadline.passed ? new Error(`nothing came in ${seconds} s`) : error)
     } finally {
       deadline.clear()
     }
@@ -61,7 +63,7 @@ export const createClickHouse = async (options: ClickHouseOptions): Promise<Clic
   const explain = async (error: unknown, deadline: Deadline): Promise<ClickHouseError> => {
     if (deadline.cancelled) return cancelled(error)
     if (!deadline.passed) return toClickHouseError(error)
-    return ping().then(
+    return ping(undefined, ALIVE_SECONDS).then(
       () => new ClickHouseError('timeout', `The statement took over ${deadline.seconds} s`, { cause: error }),
       (reason: unknown) => toClickHouseError(reason),
     )
@@ -94,7 +96,7 @@ export const createClickHouse = async (options: ClickHouseOptions): Promise<Clic
   return {
     embedded: engine !== undefined,
     database: address.database,
-    ping,
+    ping: (signal) => ping(signal),
     query: (query, options = {}) =>
       withDeadline(options, async (deadline) => {
         const started = performance.now()

@@ -61,6 +61,8 @@ export const connect = (address: Address, sockets: number): Connection => {
   const client = createPool(address, sockets)
 
   const send: Connection['send'] = async ({ text, parameters, queryId, settings, rows }, deadline) => {
+    // The client's own look at the signal begins with its next event.
+    deadline.signal.throwIfAborted()
     const { stream, summary, response_headers, http_status_code } = await client.exec({
       query: text,
       query_params: parameters,
@@ -96,6 +98,7 @@ export const connect = (address: Address, sockets: number): Connection => {
         await textOf((await sendTwice(request, deadline)).stream)
         return
       }
+      deadline.signal.throwIfAborted()
       const result = await client.ping({ select: false, abort_signal: deadline.signal })
       if (!result.success) throw result.error
     },

@@ -50,12 +50,15 @@ const kindByCode = new Map(
   Object.entries(KIND_BY_CODE).flatMap(([kind, codes]) => codes.map((code) => [code, kind as ClickHouseErrorKind])),
 )
 
-const MEMORY_LIMIT_EXCEEDED = 241
+/** Numbers of `overloaded` under which ClickHouse also says that one statement is too large by itself, and will be next time. */
+const OF_ONE_STATEMENT: Record<number, RegExp> = {
+  241: /\(for query\)|query memory limit/i,
+  252: /partitions for single INSERT/i,
+}
 
 /** What a ClickHouse error number means; the text decides where one number has two meanings. */
 export const kindOf = (code: number, message: string): ClickHouseErrorKind => {
-  // One statement's own limit will be in the way next time too; the whole server's passes.
-  if (code === MEMORY_LIMIT_EXCEEDED && /\(for query\)|query memory limit/i.test(message)) return 'refused'
+  if (OF_ONE_STATEMENT[code]?.test(message)) return 'refused'
   return kindByCode.get(code) ?? 'refused'
 }
 

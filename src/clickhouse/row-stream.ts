@@ -34,6 +34,8 @@ export const rowStream = (source: Readable, toError: (error: unknown) => Promise
   const fail = async (error: unknown): Promise<void> => {
     rows.destroy(await toError(error))
   }
+  // The error waits in the stream for whoever reads it; without a listener it would end the process before that.
+  rows.on('error', () => {})
   source.once('error', (error) => void fail(block.length > 0 ? errorOf(block) : error))
   rows.once('close', () => source.destroy())
   return source.pipe(rows)

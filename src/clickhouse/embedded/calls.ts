@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { EngineError, setVersion, toEngineError } from './error.ts'
 import { createLane, type Lane, PLACES } from './lane.ts'
 import { loadLibrary, type Connection } from './library.ts'
-import { assertRows, literal, prelude, type Statement } from './statement.ts'
+import { assertRows, inSmallBlocks, literal, prelude, type Statement } from './statement.ts'
 
 const QUEUE = 128
 const KILL_EVERY_MS = 100
@@ -118,7 +118,7 @@ export const openEngine = async (folder: string, engineArguments: readonly strin
         library.QueryAsyncConnection(connection, statement.text, statement.format),
       ),
     blocks: async function* (statement, signal) {
-      const { connection, end } = await begin(lanes.reads, statement, signal)
+      const { connection, end } = await begin(lanes.reads, inSmallBlocks(statement), signal)
       let cancel: (() => void) | undefined
       try {
         const cursor = library.StreamQuery(connection, statement.text, statement.format)

@@ -40,8 +40,9 @@ const start = async (message: Extract<ToEngine, { type: 'start' }>): Promise<(gr
       while (calls.running() > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10))
       return calls.running() === 0
     }
+    front.cancel('reads')
     if (!(await settled(Date.now() + graceMs))) {
-      front.cancelAll()
+      front.cancel('all')
       await settled(Date.now() + 1000)
     }
     calls.close()

@@ -22,7 +22,7 @@ export const setVersion = (text: string): void => {
   version = text
 }
 
-/** Reads `Code: 60. DB::Exception: … (UNKNOWN_TABLE)`; nested ones come out as the innermost text with the outermost code. */
+/** Reads `Code: 60. DB::Exception: … (UNKNOWN_TABLE)`; what the engine repeats before and after it is said once. */
 export const toEngineError = (error: unknown): EngineError => {
   if (error instanceof EngineError) return error
   const text = error instanceof Error ? error.message : String(error)
@@ -30,7 +30,7 @@ export const toEngineError = (error: unknown): EngineError => {
   if (code === undefined) return new EngineError(1002, 'UNKNOWN_EXCEPTION', text)
   const types = [...text.matchAll(/\(([A-Z][A-Z0-9_]{2,})\)/g)]
   const message = text
-    .replace(/^(?:.*?Code: \d+\. DB::Exception: )+/s, '')
+    .replace(/^(?:Code: \d+\. DB::Exception: )+/, '')
     .replace(/(?:\s*\([A-Z][A-Z0-9_]{2,}\)(?: \(version [^)]*\))?\.?)+\s*$/, '')
   return new EngineError(Number(code), types.at(-1)?.[1] ?? 'UNKNOWN_EXCEPTION', message)
 }

@@ -5,15 +5,15 @@ import { createAnswer } from './answer.ts'
 import { readBody } from './body.ts'
 import { type Calls, cancelledError } from './calls.ts'
 import { EngineError, toEngineError } from './error.ts'
-import { formatOf, parseStatement, wayOf } from './statement.ts'
+import { formatOf, parseStatement, type Way, wayOf } from './statement.ts'
 
 /** As a server's http_max_uri_size, and room for the headers; parameters travel in the URL. */
 const MAX_HEADER_BYTES = 2 ** 20 + 2 ** 16
 
 export interface Front {
   server: Server
-  /** Cancels every statement that runs or waits. */
-  cancelAll: () => void
+  /** Cancels the statements that run or wait: those that only read, or all. */
+  cancel: (which: 'reads' | 'all') => void
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
@@ -38,7 +38,7 @@ const authenticate = (request: IncomingMessage, url: URL, expected: Buffer): voi
 /** ClickHouse's HTTP interface over the embedded engine. */
 export const createFront = (calls: Calls, credentials: { user: string; password: string }): Front => {
   const expected = digest(`${credentials.user}:${credentials.password}`)
-  const live = new Set<AbortController>()
+  const live = new Map<AbortController, Way | undefined>()
 
   const run = async (request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> => {
     const queryId = url.searchParams.get('query_id') || randomUUID()
@@ -46,7 +46,7 @@ export const createFront = (calls: Calls, credentials: { user: string; password:
     const cancel = new AbortController()
     const onClose = (): void => cancel.abort(cancelledError())
     response.once('close', onClose)
-    live.add(cancel)
+    live.set(cancel, undefined)
     try {
       authenticate(request, url, expected)
       const statement = parseStatement(url, request.method ?? 'GET', request.headers)
@@ -56,6 +56,7 @@ export const createFront = (calls: Calls, credentials: { user: string; password:
       if (inBody) statement.text = body.toString()
       answer = createAnswer(request, response, { queryId, format: formatOf(statement), compress })
       const way = wayOf(statement)
+      live.set(cancel, way)
       if (!inBody && way !== 'insert' && body.length > 0) statement.text += `\n${body.toString()}`
       switch (way) {
         case 'stream':
@@ -103,8 +104,10 @@ export const createFront = (calls: Calls, credentials: { user: string; password:
   })
   return {
     server,
-    cancelAll: () => {
-      for (const cancel of live) cancel.abort(cancelledError())
+    cancel: (which) => {
+      for (const [call, way] of live) {
+        if (which === 'all' || way === 'stream' || way === 'read') call.abort(cancelledError())
+      }
     },
   }
 }

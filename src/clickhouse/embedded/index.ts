@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 
 import { type DataFolder, type EngineAddress, openFolder } from './folder.ts'
-import { type EngineProcess, startEngine } from './process.ts'
+import { type EngineProcess, FolderBusyError, startEngine } from './process.ts'
 
 export type { EngineAddress } from './folder.ts'
 
 const DATABASE = 'vedette'
+/** How long to wait for another owner to go. */
 const WAIT_MS = 10_000
 const LOOK_EVERY_MS = 100
 
@@ -63,13 +64,13 @@ const own = async (folder: DataFolder, unlock: () => void, log: Logger): Promise
   }
 }
 
-const held = (folder: DataFolder, role: 'owner' | 'attach'): Error => {
+const heldError = (folder: DataFolder, role: 'owner' | 'attach'): Error => {
   const address = folder.readAddress()
   const holder = address ? `process ${address.ownerPid}` : 'another process'
   return new Error(
     role === 'owner'
       ? `The data folder ${folder.path} is in use by ${holder}; stop that one first, or set DATA_DIR to another folder`
-      : `The data folder ${folder.path} is in use by ${holder}, whose ClickHouse engine has not answered for ${WAIT_MS / 1000} s; wait until it has started, or restart it`,
+      : `The data folder ${folder.path} is in use by ${holder}, whose ClickHouse engine does not answer; wait until it has started, or restart it`,
   )
 }
 
@@ -82,15 +83,22 @@ export const openEmbedded = async (options: {
   dataDir: string
   role: 'owner' | 'attach'
   log: Logger
+  waitMs?: number
 }): Promise<EmbeddedEngine> => {
+  const { role, log, waitMs = WAIT_MS } = options
   const folder = openFolder(options.dataDir)
-  const deadline = Date.now() + WAIT_MS
+  const deadline = Date.now() + waitMs
   for (;;) {
-    const address = options.role === 'attach' ? folder.readAddress() : undefined
+    const address = role === 'attach' ? folder.readAddress() : undefined
     if (address && (await answers(address))) return { ...address, owned: false, stop: async () => {} }
     const unlock = folder.lock()
-    if (unlock) return own(folder, unlock, options.log)
-    if (Date.now() > deadline) throw held(folder, options.role)
+    if (!unlock && Date.now() > deadline) throw heldError(folder, role)
+    try {
+      if (unlock) return await own(folder, unlock, log)
+    } catch (error) {
+      // The engine of a killed owner may take a moment to end.
+      if (!(error instanceof FolderBusyError) || Date.now() > deadline) throw error
+    }
     await sleep(LOOK_EVERY_MS)
   }
 }

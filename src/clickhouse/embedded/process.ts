@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import { THREADS } from './lane.ts'
 import type { FromEngine, ToEngine } from './messages.ts'
 
-/** What a statement that runs when the engine is told to stop gets before it is cancelled. */
+/** What an insert or a command that runs when the engine is told to stop gets before it is cancelled. */
 const GRACE_MS = 5000
 const FIRST_BACKOFF_MS = 100
 const LAST_BACKOFF_MS = 5000
@@ -68,9 +68,19 @@ const end = async (running: Running): Promise<void> => {
   clearTimeout(timer)
 }
 
+/** Another engine has the folder open: one that nobody stopped, or one that is just ending after its parent was killed. */
+export class FolderBusyError extends Error {
+  override name = 'FolderBusyError'
+
+  constructor(folder: string) {
+    super(`Another ClickHouse engine has ${folder} open; stop that process (fuser ${folder}/status shows it)`)
+  }
+}
+
 /**
  * Starts the engine on a folder and keeps it running on the same port: when it dies it is started again, at once and then
  * ever later up to five seconds.
+ * @throws {FolderBusyError}
  * @throws {Error} with the engine's reason when the first start fails
  */
 export const startEngine = async (options: {
@@ -119,9 +129,7 @@ export const startEngine = async (options: {
     if (answer.type === 'failed') {
       child.kill('SIGKILL')
       await exited
-      throw new Error(
-        `The embedded ClickHouse engine did not start: ${reasonOf(answer.reason, complaint, options.folder)}`,
-      )
+      throw failureOf(answer.reason, complaint, options.folder)
     }
     port = answer.port
     return { child, exited }
@@ -176,10 +184,9 @@ export const startEngine = async (options: {
   return engine
 }
 
-const reasonOf = (reason: string, complaint: string, folder: string): string => {
-  if (/Cannot lock file|lock.*another|already running/i.test(`${reason} ${complaint}`)) {
-    return `another process has its data open in ${folder}`
-  }
+/** The engine's reason as a sentence that says what to do; the engine itself says some of it on stderr only. */
+const failureOf = (reason: string, complaint: string, folder: string): Error => {
+  if (/Cannot lock file/.test(`${reason} ${complaint}`)) return new FolderBusyError(folder)
   const last = complaint.trim().split('\n').at(-1)
-  return last ? `${reason}; it said: ${last}` : reason
+  return new Error(`The embedded ClickHouse engine did not start: ${last ? `${reason}; it said: ${last}` : reason}`)
 }

