@@ -1,4 +1,4 @@
-import { countryName } from '../geo/index.ts'
+import { addressKind, countryName } from '../geo/index.ts'
 import { count, milliseconds, percent, table } from './table.ts'
 
 export interface SummaryOptions {
@@ -25,15 +25,25 @@ interface AnalyticsRow {
   sharePercent: number | null
 }
 
-const QUERY = (fields: string, dimensions: string): string => `
+interface Question {
+  /** Of RequestDimension, with commas between. */
+  groupBy: string
+  /** Of RequestAnalyticsRow. */
+  fields: string
+  limit: number
+  where?: string
+}
+
+const documentOf = ({ groupBy, fields, where }: Question): string => `
   query DemoSummary($from: DateTime!, $to: DateTime!, $limit: Int!) {
     requestAnalytics(
       timeRange: { from: $from, to: $to }
-      groupBy: [${dimensions}]
+      groupBy: [${groupBy}]
+      where: ${where ?? 'null'}
       orderBy: [{ metric: REQUESTS, direction: DESC }]
       limit: $limit
     ) {
-      rows { ${fields} }
+      rows { ${fields} requests errorRate durationMsP95 uniqClientIps }
       totals { requests errorRate durationMsP95 uniqClientIps }
     }
   }`
@@ -43,28 +53,28 @@ interface Answer {
   errors?: { message: string }[]
 }
 
-const ask = async (options: SummaryOptions, dimensions: string, fields: string, limit: number) => {
-  const { url, key, from, to } = options
-  const response = await fetch(`${url}/graphql`, {
+const ask = async ({ url, key, from, to }: SummaryOptions, question: Question) => {
+  const target = `${url}/graphql`
+  const fail = (reason: string): never => {
+    throw new Error(`the summary could not be read from ${target}: ${reason}`)
+  }
+  const response = await fetch(target, {
     method: 'POST',
-    headers: {
-      authorization: `Bearer ${key}`,
-      'content-type': 'application/json',
-      accept: 'application/graphql-response+json',
-    },
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', accept: 'application/json' },
     body: JSON.stringify({
-      query: QUERY(fields, dimensions),
-      variables: { from: from.toISOString(), to: to.toISOString(), limit },
+      query: documentOf(question),
+      variables: { from: from.toISOString(), to: to.toISOString(), limit: question.limit },
     }),
-  })
+  }).catch(({ message, cause }: Error) => fail(cause instanceof Error ? `${message} (${cause.message})` : message))
   const text = await response.text()
   const answer = (text.startsWith('{') ? JSON.parse(text) : {}) as Answer
-  if (!answer.data || answer.errors) {
-    const reason = answer.errors?.map(({ message }) => message).join('; ') ?? text.slice(0, 300)
-    throw new Error(`the summary could not be read from ${url}/graphql: ${response.status} ${reason}`)
-  }
+  const reasons = answer.errors?.map(({ message }) => message).join('; ')
+  if (!answer.data || reasons) return fail(`${response.status} ${reasons ?? text.slice(0, 300)}`)
   return answer.data.requestAnalytics
 }
+
+/** Files come with every page and would fill the table. */
+const NO_FILES = `{ and: [${['/assets/%', '/images/%', '/wp-content/%'].map((path) => `{ path: { notLike: "${path}" } }`).join(' ')}] }`
 
 const REQUESTS = { title: 'requests', value: ({ requests }: AnalyticsRow) => count(requests), right: true }
 const ERRORS = { title: 'errors', value: ({ errorRate }: AnalyticsRow) => percent(errorRate), right: true }
@@ -77,12 +87,15 @@ const ADDRESSES = { title: 'addresses', value: ({ uniqClientIps }: AnalyticsRow)
  */
 export const summary = async (options: SummaryOptions): Promise<string> => {
   const rows = options.rows ?? 8
-  const metrics = 'requests errorRate durationMsP95 uniqClientIps'
-  const services = await ask(options, 'SERVICE', `service ${metrics}`, rows)
-  const countries = await ask(options, 'CLIENT_COUNTRY', `clientCountry ${metrics}`, rows)
-  const addresses = await ask(options, 'CLIENT_IP, CLIENT_COUNTRY', `clientIp clientCountry ${metrics}`, rows)
-  const paths = await ask(options, 'SERVICE, PATH', `service path ${metrics}`, rows)
-  const statuses = await ask(options, 'STATUS_CODE', `statusCode ${metrics}`, 12)
+  const services = await ask(options, { groupBy: 'SERVICE', fields: 'service', limit: rows })
+  const countries = await ask(options, { groupBy: 'CLIENT_COUNTRY', fields: 'clientCountry', limit: rows })
+  const addresses = await ask(options, {
+    groupBy: 'CLIENT_IP, CLIENT_COUNTRY',
+    fields: 'clientIp clientCountry',
+    limit: rows,
+  })
+  const paths = await ask(options, { groupBy: 'SERVICE, PATH', fields: 'service path', limit: rows, where: NO_FILES })
+  const statuses = await ask(options, { groupBy: 'STATUS_CODE', fields: 'statusCode', limit: 12 })
   const { requests, errorRate, uniqClientIps } = services.totals
   return [
     `${count(requests)} requests from ${count(uniqClientIps)} addresses, ${percent(errorRate)} errors`,
@@ -101,11 +114,15 @@ export const summary = async (options: SummaryOptions): Promise<string> => {
     ]),
     table('Addresses', addresses.rows, [
       { title: 'address', value: ({ clientIp }) => clientIp },
-      { title: 'country', value: ({ clientCountry }) => countryName(clientCountry) || 'unknown' },
+      {
+        title: 'from',
+        value: ({ clientIp, clientCountry }) =>
+          countryName(clientCountry) || addressKind(clientIp).replaceAll('_', ' '),
+      },
       REQUESTS,
       ERRORS,
     ]),
-    table('Paths', paths.rows, [
+    table('Paths, without files', paths.rows, [
       { title: 'service', value: ({ service }) => service },
       { title: 'path', value: ({ path }) => path },
       REQUESTS,
