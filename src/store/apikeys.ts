@@ -78,6 +78,7 @@ export const createApiKeys = (dependencies: ApiKeysDependencies): ApiKeys => {
       await lastUse.stop()
       await keys.stop()
     },
+    refresh: keys.refresh,
     authenticate: (secret) => {
       const principal = index.authenticate(secret)
       if (principal) lastUse.note(principal.keyId)

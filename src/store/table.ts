@@ -37,8 +37,10 @@ const asVersion = <T>(row: Row): Version<T> => ({
 
 const asStoreError = (error: unknown): unknown => {
   if (!(error instanceof ClickHouseError)) return error
-  const reason = error.kind === 'cancelled' ? `no answer within ${DEADLINE_MS} ms` : error.message
-  return new StoreError('UNAVAILABLE', `ClickHouse cannot be asked now: ${reason}`, { cause: error })
+  if (error.type === 'UNKNOWN_TABLE' || error.type === 'UNKNOWN_DATABASE')
+    return new StoreError('UNAVAILABLE', 'the tables are not there yet; run `vedette migrate`', { cause: error })
+  const reason = error.kind === 'cancelled' ? `ClickHouse gave no answer within ${DEADLINE_MS} ms` : error.message
+  return new StoreError('UNAVAILABLE', reason, { cause: error })
 }
 
 export const createTable = <T>(clickhouse: ClickHouse, kind: string): Table<T> => {

@@ -99,6 +99,8 @@ export interface ApiKeys {
    */
   start: () => Promise<{ firstAdminKey: string | undefined }>
   stop: () => Promise<void>
+  /** Takes over now what ClickHouse has. @throws {StoreError} UNAVAILABLE */
+  refresh: () => Promise<void>
   /** A look into memory, some µs: unknown, revoked and expired keys give undefined. */
   authenticate: (secret: string) => Principal | undefined
   /** The secret is in this answer and never again. @throws {StoreError} INVALID, UNAVAILABLE */
