@@ -56,8 +56,9 @@ export const runDemo = async ({
   const seconds = result.elapsedMs / 1_000
   if (out.isTTY) out.write('\r\x1b[K')
   out.write(
-    `  ${count(result.accepted)} accepted in ${seconds.toFixed(1)} s, ${count(result.accepted / seconds)} a second\n`,
+    `  ${count(result.accepted)} accepted in ${seconds.toFixed(1)} s, ${count(Math.round(result.accepted / seconds))} a second\n`,
   )
+  if (result.rejected > 0) out.write(`  ${count(result.rejected)} refused\n`)
   for (const { index, field, message } of result.errors) out.write(`  row ${index} refused, ${field}: ${message}\n`)
   if (!result.stored) out.write('  ClickHouse is slow: the tables below may not hold all of them yet\n')
 
@@ -67,5 +68,6 @@ export const runDemo = async ({
   out.write(
     `Hidden in it: ${count(day.truth.attackers.length)} addresses attack in ${ATTACK_KINDS.length} ways with ${count(hostile)} requests.\n`,
   )
+  out.write(`\nGraphiQL   ${url}/graphql\nCollector  ${url}/v1/requests\n`)
   return day.truth
 }
