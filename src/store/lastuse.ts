@@ -1,6 +1,5 @@
 import type { Logger } from 'pino'
 
-import { StoreError } from './types.ts'
 import { createVersions, type VersionsDependencies } from './versions.ts'
 
 /**
@@ -41,7 +40,6 @@ export const createLastUse = (dependencies: Omit<VersionsDependencies, 'kind' | 
           },
         )
       } catch (error) {
-        if (!(error instanceof StoreError)) throw error
         // Once more in a minute; it stays known here.
         log.debug({ err: error, keyId }, 'the last use of a key could not be written')
         return

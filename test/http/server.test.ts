@@ -103,6 +103,17 @@ it('says which port is taken and what to do', async () => {
   )
 })
 
+it('hangs up with 408 on a client that takes too long over its headers', async () => {
+  const test = create()
+  // The limit of 15 s made short; that it is looked after every 5 s stays as it is.
+  test.server.app.server.headersTimeout = 100
+  await test.start()
+  const socket = connect(Number(new URL(test.url).port), '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nHost: ')
+  const answer = await text(socket)
+  expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\ncontent-type: application\/problem\+json/)
+})
+
 describe('stopping', () => {
   it('lets a request in flight finish, refuses new connections, and answers 503 on kept ones', async () => {
     const test = create()
