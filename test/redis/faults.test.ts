@@ -76,7 +76,8 @@ it('fails within the deadline while Redis is frozen, and recovers, subscriptions
   ]) {
     const { kind, ms } = await failure(call())
     expect(['timeout', 'unavailable']).toContain(kind)
-    expect(ms).toBeLessThan(DEADLINE_MS + 150)
+    // The connection itself is given up after 2 s.
+    expect(ms).toBeLessThan(1_000)
   }
   // Long enough for the connection to be given up: calls then fail at once instead of waiting.
   await expect
@@ -120,7 +121,7 @@ it('tells the holder of a lease in time when Redis dies', async () => {
   const lostAfter = await new Promise<number>((resolve) =>
     lease!.signal.addEventListener('abort', () => resolve(performance.now() - askedAt)),
   )
-  expect(lostAfter).toBeLessThan(600 + 300)
+  expect(lostAfter).toBeLessThan(2_000)
   expect(lease!.held()).toBe(false)
 })
 

@@ -126,6 +126,14 @@ it('brings a change to others at once by a message', async () => {
   expect(told).toBeGreaterThan(0)
 })
 
+it('takes changes while Redis is away, and others learn of them by the poll', async () => {
+  const kind = newKind()
+  const nobody = ['redis://127.0.0.1:1']
+  const [first, second] = [await instance(kind, nobody), await instance(kind, nobody)]
+  await first.write('a', { size: 1 }, { by: 'cli' })
+  await expect.poll(() => second.get('a')?.value, { timeout: 2_000 }).toEqual({ size: 1 })
+})
+
 it('leaves a thing as it is when the change throws or gives back what it got', async () => {
   const things = await instance(newKind())
   await things.write('a', { size: 1 }, { by: 'cli' })
