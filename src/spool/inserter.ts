@@ -30,7 +30,11 @@ export interface Inserter {
   stop: (graceMs: number) => Promise<void>
 }
 
-const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** ClickHouse quotes what it was given, which may be long. */
+const LONGEST_REASON = 500
+
+const describe = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).slice(0, LONGEST_REASON)
 
 /**
  * Brings sealed segments into ClickHouse, oldest first, one at a time, under their own id as deduplication token.
@@ -66,15 +70,24 @@ export const createInserter = ({
   let finished: Promise<void> = Promise.resolve()
   let idle = Promise.withResolvers<void>()
 
+  /** The question was refused, not the rows: that is no fault of the segment. */
+  const notTheSegment = (error: unknown): never => {
+    throw error instanceof ClickHouseError && error.kind === 'refused'
+      ? new Error(error.message, { cause: error })
+      : error
+  }
+
   /** Whether an earlier life of the process brought the segment in and died before it could delete it. */
   const isStored = async (metas: readonly RecordMeta[]): Promise<boolean> => {
-    const { rows } = await clickhouse.query<{ rows: number }>(
-      sql`SELECT count() AS rows FROM ${ident(table.name)} WHERE batch IN ${param(
-        'Array(UInt64)',
-        metas.map((meta) => meta.batch),
-      )}`,
-      { signal: stopping.signal, comment: 'spool recovery' },
-    )
+    const { rows } = await clickhouse
+      .query<{ rows: number }>(
+        sql`SELECT count() AS rows FROM ${ident(table.name)} WHERE batch IN ${param(
+          'Array(UInt64)',
+          metas.map((meta) => BigInt(meta.batch)),
+        )}`,
+        { signal: stopping.signal, comment: 'spool recovery' },
+      )
+      .catch(notTheSegment)
     return Number(rows[0]?.rows) === metas.reduce((sum, meta) => sum + meta.rows, 0)
   }
 
@@ -118,7 +131,7 @@ export const createInserter = ({
     metrics.insertFailures.inc({ kind })
     const reason = describe(error)
     if (kind === 'refused') {
-      queue.splice(queue.indexOf(segment), 1)
+      queue.shift()
       aside.set(segment, reason)
     }
     const level = kind === 'credentials' || kind === 'refused' || kind === 'local' ? 'error' : 'warn'
@@ -156,7 +169,7 @@ export const createInserter = ({
       }
       try {
         await bringIn(segment)
-        queue.splice(queue.indexOf(segment), 1)
+        queue.shift()
         await succeeded()
       } catch (error) {
         if (stopping.signal.aborted) return
