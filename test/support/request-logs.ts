@@ -66,7 +66,7 @@ const stamp = (date: Date): string => date.toISOString().replace('T', ' ').slice
 const line = (row: LogRow, index: number): string =>
   JSON.stringify([
     stamp(row.timestamp),
-    stamp(row.ingestedAt ?? row.timestamp).slice(0, 19),
+    stamp(row.ingestedAt ?? new Date()).slice(0, 19),
     row.batch ?? 1,
     row.row ?? index,
     row.service ?? 'shop',
@@ -96,7 +96,7 @@ const line = (row: LogRow, index: number): string =>
 
 let batches = 0
 
-/** Inserts rows as the collector's batches are inserted. Rows without a time of arrival arrived at their timestamp. */
+/** Inserts rows as the collector's batches are inserted. Rows without a time of arrival arrive now, since retention counts from there. */
 export const insertLogs = async (clickhouse: ClickHouse, rows: readonly LogRow[]): Promise<void> => {
   await clickhouse.insert({
     table: 'request_logs',
