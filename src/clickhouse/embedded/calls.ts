@@ -1,12 +1,27 @@
 import { randomUUID } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 
 import { EngineError, setVersion, toEngineError } from './error.ts'
 import { createLane, type Lane, PLACES } from './lane.ts'
 import { loadLibrary, type Connection } from './library.ts'
-import { assertRows, inSmallBlocks, literal, prelude, type Statement } from './statement.ts'
+import { fromFile, literal, prelude, type Statement, withDefaults } from './statement.ts'
 
 const QUEUE = 128
 const KILL_EVERY_MS = 100
+
+/**
+ * A streamed result comes block by block, and several blocks are in memory at once. By default one has 65,409 rows, 66 MB of
+ * 1 KB rows; a quarter of that costs 0.06 µs a row more.
+ */
+const STREAM_DEFAULTS = { max_block_size: '16384' }
+
+/** Batches are small and several come at once; parsing each in several threads costs 0.9 µs a row and gains nothing. */
+const INSERT_DEFAULTS = { input_format_parallel_parsing: '0' }
+
+const isDiskFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '')
 
 export interface Whole {
   bytes: Buffer
@@ -19,11 +34,8 @@ export interface Calls {
   whole: (statement: Statement, kind: 'reads' | 'commands', signal: AbortSignal) => Promise<Whole>
   /** The result of a SELECT in blocks; the next one is computed when it is asked for. */
   blocks: (statement: Statement, signal: AbortSignal) => AsyncGenerator<Buffer, void, undefined>
-  insert: (
-    statement: Statement,
-    rows: Buffer,
-    signal: AbortSignal,
-  ) => Promise<{ rowsWritten: number; bytesWritten: number }>
+  /** An INSERT with its rows in the format that the statement ends with. */
+  insert: (statement: Statement, rows: Buffer, signal: AbortSignal) => Promise<Whole>
   /** Resolves when the engine has run a statement, beside all limits. */
   ping: () => Promise<void>
   running: () => number
@@ -35,6 +47,10 @@ export const openEngine = async (folder: string, engineArguments: readonly strin
   const library = loadLibrary()
   // Kept open for as long as the process lives: the engine shuts down with its last connection.
   const root = library.CreateConnection(folder, engineArguments)
+  // Rows on their way into the engine; what a killed engine left there was not acknowledged.
+  const inserts = join(folder, 'inserts')
+  rmSync(inserts, { recursive: true, force: true })
+  mkdirSync(inserts, { mode: 0o700 })
   const lanes: Record<keyof typeof PLACES, Lane> = {
     reads: createLane(PLACES.reads, QUEUE),
     inserts: createLane(PLACES.inserts, QUEUE),
@@ -118,7 +134,7 @@ export const openEngine = async (folder: string, engineArguments: readonly strin
         library.QueryAsyncConnection(connection, statement.text, statement.format),
       ),
     blocks: async function* (statement, signal) {
-      const { connection, end } = await begin(lanes.reads, inSmallBlocks(statement), signal)
+      const { connection, end } = await begin(lanes.reads, withDefaults(statement, STREAM_DEFAULTS), signal)
       let cancel: (() => void) | undefined
       try {
         const cursor = library.StreamQuery(connection, statement.text, statement.format)
@@ -140,11 +156,21 @@ export const openEngine = async (folder: string, engineArguments: readonly strin
       }
     },
     insert: async (statement, rows, signal) => {
-      assertRows(statement, rows)
-      if (rows.length === 0) return { rowsWritten: 0, bytesWritten: 0 }
-      return call(lanes.inserts, statement, signal, (connection) =>
-        library.InsertRawAsyncConnection(connection, statement.text, rows, false),
-      )
+      const path = join(inserts, `${randomUUID()}.rows`)
+      try {
+        // Gone again before the system would write it to the disk.
+        await writeFile(path, rows, { mode: 0o600 })
+        const insert = { ...withDefaults(statement, INSERT_DEFAULTS), text: fromFile(statement.text, path) }
+        return await call(lanes.inserts, insert, signal, (connection) =>
+          library.QueryAsyncConnection(connection, insert.text, 'Null'),
+        )
+      } catch (error) {
+        throw isDiskFull(error)
+          ? new EngineError(243, 'NOT_ENOUGH_SPACE', `No space left for rows in ${inserts}`)
+          : error
+      } finally {
+        await rm(path, { force: true })
+      }
     },
     ping: () => {
       pinging ??= withConnection((connection) => library.QueryAsyncConnection(connection, 'SELECT 1', 'Null'))

@@ -66,7 +66,7 @@ export const createFront = (calls: Calls, credentials: { user: string; password:
           break
         case 'insert': {
           const written = await calls.insert(statement, inBody ? Buffer.alloc(0) : body, cancel.signal)
-          answer.end({ written_rows: written.rowsWritten, written_bytes: written.bytesWritten })
+          answer.end({ written_rows: written.rowsRead, written_bytes: written.bytesRead })
           break
         }
         case 'read':

@@ -20,12 +20,6 @@ export interface Library {
     sql: string,
     format: string,
   ) => Promise<{ bytes: Buffer; rowsRead: number; bytesRead: number; elapsed: number }>
-  InsertRawAsyncConnection: (
-    connection: Connection,
-    statement: string,
-    rows: Buffer,
-    countLines: boolean,
-  ) => Promise<{ rowsWritten: number; bytesWritten: number; elapsed: number }>
   /** Plans one SELECT without running it. */
   StreamQuery: (connection: Connection, sql: string, format: string) => Cursor
   /** The next block of rows as one document of the format. */
