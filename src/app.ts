@@ -1,12 +1,13 @@
 import { writeFile, rm, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import type { FastifyInstance } from 'fastify'
-
+import { createAnalytics, createIpLogs } from './analytics/index.ts'
 import { applyRetention, type ClickHouse, ClickHouseError, createClickHouse, migrate } from './clickhouse/index.ts'
 import { createCollector, REQUEST_LOGS } from './collector/index.ts'
 import type { Config } from './config.ts'
+import { createDashboard } from './dashboard/index.ts'
 import { createGeo, type Geo } from './geo/index.ts'
+import { createGraphql } from './graphql/index.ts'
 import { createHealth, createHttpServer, createMetrics, type Log } from './http/index.ts'
 import { createRedis } from './redis/index.ts'
 import { createSpool, type Spool, spoolFolder } from './spool/index.ts'
@@ -163,7 +164,12 @@ const start = async (
   })
   if (config.roles.has('collector'))
     createCollector({ spool, geo, redis, registry, maskQuery: config.maskQuery, log }).routes(http.app)
-  if (config.roles.has('api')) addApi(http.app)
+  if (config.roles.has('api')) {
+    const analytics = createAnalytics({ clickhouse, oldestPending: () => oldestPending(spool) })
+    createGraphql({ analytics, keys, log }).routes(http.app)
+    createIpLogs({ analytics, publicUrl: config.publicUrl }).routes(http.app)
+    createDashboard({ attributions: () => geo.attributions() }).routes(http.app)
+  }
   undo.push(() => http.stop())
   const { url } = await http.start()
 
@@ -175,4 +181,7 @@ const start = async (
   return { url, clickhouse, keys, geo, spool, firstAdminKey, stop }
 }
 
-const addApi = (_app: FastifyInstance): void => {}
+const oldestPending = (spool: Spool): Date | undefined => {
+  const { rows, oldestAgeSeconds } = spool.state()
+  return rows > 0 ? new Date(Date.now() - oldestAgeSeconds * 1000) : undefined
+}

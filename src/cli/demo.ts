@@ -48,18 +48,7 @@ export const demo = (program: Command): void => {
             attributions: app.geo.attributions(),
           })
           if (options.exit) return
-          process.stdout.write(
-            [
-              '',
-              `GraphiQL    ${app.url}/graphql`,
-              `Collector   ${app.url}/v1/requests`,
-              `Metrics     ${app.url}/metrics`,
-              `API key     ${key}`,
-              '',
-              'Serving until Ctrl-C; the data of the demo go with it.',
-              '',
-            ].join('\n'),
-          )
+          process.stdout.write(`API key    ${key}\n\nServing until Ctrl-C; the data of the demo go with it.\n`)
           await stopped
           note('stopping')
         } finally {

@@ -104,7 +104,7 @@ export const createSpool = async ({
 
   const state = (): SpoolState => {
     const all = [...lanes.values()]
-    const oldest = Math.min(...all.map((lane) => lane.inserter.oldest ?? Number.POSITIVE_INFINITY))
+    const oldest = Math.min(...all.map((lane) => lane.oldest ?? Number.POSITIVE_INFINITY))
     return {
       bytes: space.used,
       maxBytes,

@@ -24,7 +24,9 @@ export interface Append {
 /** The way of one table's rows: written, sealed, inserted, deleted. */
 export interface Lane {
   append: (record: Append) => Promise<{ stored: Promise<void> }>
-  readonly inserter: Pick<Inserter, 'backlog' | 'oldest' | 'obstacle'>
+  readonly inserter: Pick<Inserter, 'backlog' | 'obstacle'>
+  /** When the oldest row came that is not in ClickHouse, epoch in ms. */
+  readonly oldest: number | undefined
   readonly quarantine: Pick<Quarantine, 'list'>
   /** Rows on disk, quarantine aside. */
   readonly rows: number
@@ -127,6 +129,10 @@ export const createLane = async ({
   return {
     inserter,
     quarantine,
+    get oldest() {
+      // Sealed segments are older than the open one.
+      return inserter.oldest ?? writer.oldest
+    },
     get rows() {
       return rows
     },

@@ -20,6 +20,8 @@ interface Pending {
 export interface Writer {
   /** Resolves when the record is on disk, with the segment that holds it. @throws {SpoolFullError} */
   append: (meta: RecordMeta, rows: readonly Buffer[]) => Promise<OpenSegment>
+  /** When the first record of the open segment came, epoch in ms. */
+  readonly oldest: number | undefined
   /** Somebody waits for what is open to be stored: do not wait for more. */
   hurry: () => void
   /** Seals what is open and stops taking records. */
@@ -135,6 +137,9 @@ export const createWriter = ({
       queue.push(pending)
       if (queue.length === 1) void run(commit)
       return pending.written.promise
+    },
+    get oldest() {
+      return open && open.rows > 0 ? open.openedAt : undefined
     },
     hurry: () => {
       if (sealAfterMs <= HURRY_MS || backlog() > 0) return

@@ -1,0 +1,12 @@
+/** `npm run bench -- NAME`: prints measured figures. Ratios within one run mean something, absolute figures only on a quiet machine. */
+const benches: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<void> }>> = {
+  ingest: () => import('./ingest.ts'),
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const bench = benches[name]
+if (bench) await (await bench()).run(args)
+else {
+  console.error(`npm run bench -- NAME; NAME is ${Object.keys(benches).join(', ')}, not ${JSON.stringify(name)}`)
+  process.exitCode = 2
+}
