@@ -8,6 +8,7 @@ import { openEmbedded } from './embedded/index.ts'
 import { toClickHouseError } from './errors.ts'
 import { insertRequest, statementRequest, streamRequest } from './request.ts'
 import { rowStream } from './row-stream.ts'
+import { createRowTypes } from './row-types.ts'
 import { raw, sql } from './sql.ts'
 import { type ClickHouse, ClickHouseError, type QueryOptions } from './types.ts'
 
@@ -23,6 +24,8 @@ export interface ClickHouseOptions {
   log: Logger
   /** Of the embedded engine: `owner` starts it; `attach` uses the one that a running service has, or else starts its own. */
   role?: 'owner' | 'attach'
+  /** Of the embedded engine, where it is not its own `vedette`; it must exist. */
+  database?: string
 }
 
 /** As `FORMAT JSON` writes it. */
@@ -37,10 +40,15 @@ interface JsonResult {
  * @throws {Error} when the embedded engine cannot be had: who holds the data folder, or why it does not start
  */
 export const createClickHouse = async (options: ClickHouseOptions): Promise<ClickHouse> => {
-  const { url, dataDir, log, role = 'owner' } = options
+  const { url, dataDir, log, role = 'owner', database } = options
   const engine = url === undefined ? await openEmbedded({ dataDir, role, log }) : undefined
   const address = engine
-    ? { url: engine.address, username: engine.user, password: engine.password, database: engine.database }
+    ? {
+        url: engine.address,
+        username: engine.user,
+        password: engine.password,
+        database: database ?? engine.database,
+      }
     : addressOf(url!)
   // Two sets of sockets, so that slow reports do not keep the collector's inserts waiting for one.
   const reads = connect(address, 64)
@@ -93,24 +101,29 @@ export const createClickHouse = async (options: ClickHouseOptions): Promise<Clic
     deadline.signal.addEventListener('abort', kill, { once: true })
   }
 
+  const query: ClickHouse['query'] = (text, options = {}) =>
+    withDeadline(options, async (deadline) => {
+      const started = performance.now()
+      const request = statementRequest(sql`${text}${FORMAT_JSON}`, options, deadline.seconds)
+      const { stream } = await reads.sendTwice(request, deadline)
+      const { data, statistics } = JSON.parse(await textOf(stream)) as JsonResult
+      return {
+        rows: data as never[],
+        queryId: request.queryId,
+        rowsRead: statistics.rows_read,
+        bytesRead: statistics.bytes_read,
+        elapsedMs: performance.now() - started,
+      }
+    })
+
+  // On a server of any version, whether such an insert is deduplicated depends on its settings; there the plain one is safe.
+  const rowTypes = engine && createRowTypes((text) => query<{ name: string; type: string }>(text))
+
   return {
     embedded: engine !== undefined,
     database: address.database,
     ping: (signal) => ping(signal),
-    query: (query, options = {}) =>
-      withDeadline(options, async (deadline) => {
-        const started = performance.now()
-        const request = statementRequest(sql`${query}${FORMAT_JSON}`, options, deadline.seconds)
-        const { stream } = await reads.sendTwice(request, deadline)
-        const { data, statistics } = JSON.parse(await textOf(stream)) as JsonResult
-        return {
-          rows: data as never[],
-          queryId: request.queryId,
-          rowsRead: statistics.rows_read,
-          bytesRead: statistics.bytes_read,
-          elapsedMs: performance.now() - started,
-        }
-      }),
+    query,
     stream: async (query, format, options = {}) => {
       const deadline = createDeadline(options.maxExecutionSeconds ?? DEFAULT_SECONDS, options.signal)
       try {
@@ -129,13 +142,19 @@ export const createClickHouse = async (options: ClickHouseOptions): Promise<Clic
       }),
     insert: (batch) =>
       withDeadline({ signal: batch.signal }, async (deadline) => {
-        const request = insertRequest(batch, deadline.seconds)
+        const structure = await rowTypes?.structureOf(batch.table, batch.columns)
+        const request = insertRequest(batch, structure, deadline.seconds)
         killOnAbort(deadline, request.queryId)
         // A stream of rows is gone once it was sent.
         const send = Buffer.isBuffer(batch.rows) ? writes.sendTwice : writes.send
-        const { stream, writtenRows } = await send(request, deadline)
-        await textOf(stream)
-        return { writtenRows }
+        try {
+          const { stream, writtenRows } = await send(request, deadline)
+          await textOf(stream)
+          return { writtenRows }
+        } catch (error) {
+          if (error instanceof ClickHouseError && error.kind === 'refused') rowTypes?.forget(batch.table)
+          throw error
+        }
       }),
     close: async () => {
       await Promise.all([reads.close(), writes.close()])

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Readable } from 'node:stream'
 
+import { literal, quoted } from './quote.ts'
 import type { Sql } from './sql.ts'
 import type { InsertBatch, QueryOptions, Settings } from './types.ts'
 
@@ -52,18 +53,21 @@ export const streamRequest = (query: Sql, format: string, options: QueryOptions,
   return { ...request, text: `${request.text}\nFORMAT ${format}`, settings: settingsFor(seconds, options) }
 }
 
-const quoted = (name: string): string => `\`${name.replaceAll(/[\\`]/g, String.raw`\$&`)}\``
-
-export const insertRequest = (batch: InsertBatch, seconds: number): Request => ({
-  text: `INSERT INTO ${quoted(batch.table)} (${batch.columns.map(quoted).join(', ')}) FORMAT JSONCompactEachRow`,
-  parameters: {},
-  queryId: randomUUID(),
-  rows: batch.rows,
-  settings: {
-    ...settingsFor(seconds, batch),
-    ...WHOLE,
-    insert_deduplicate: 1,
-    deduplicate_blocks_in_dependent_materialized_views: 1,
-    insert_deduplication_token: batch.deduplicationToken,
-  },
-})
+/** `structure`: the types of the rows as they are written, where those are not simply the table's. */
+export const insertRequest = (batch: InsertBatch, structure: string | undefined, seconds: number): Request => {
+  const columns = batch.columns.map(quoted).join(', ')
+  const source = structure === undefined ? '' : ` SELECT * FROM input(${literal(structure)})`
+  return {
+    text: `INSERT INTO ${quoted(batch.table)} (${columns})${source} FORMAT JSONCompactEachRow`,
+    parameters: {},
+    queryId: randomUUID(),
+    rows: batch.rows,
+    settings: {
+      ...settingsFor(seconds, batch),
+      ...WHOLE,
+      insert_deduplicate: 1,
+      deduplicate_blocks_in_dependent_materialized_views: 1,
+      insert_deduplication_token: batch.deduplicationToken,
+    },
+  }
+}

@@ -44,6 +44,7 @@ export interface ClickHouse {
   stream: (query: Sql, format: 'JSONEachRow' | 'JSONCompactEachRow', options?: QueryOptions) => Promise<Readable>
   /** A statement without a result: DDL, ALTER, small INSERT … VALUES. */
   command: (query: Sql, options?: QueryOptions) => Promise<void>
+  /** `writtenRows` counts what was sent, also rows that the store knew by their token and left out. @throws {ClickHouseError} */
   insert: (batch: InsertBatch) => Promise<{ writtenRows: number }>
   /** Resolves when the store answers, else throws the ClickHouseError that says why not. */
   ping: (signal?: AbortSignal) => Promise<void>
@@ -56,7 +57,7 @@ export interface ClickHouse {
  * - `overloaded`: it answered that it has too much to do (too many parts or queries, memory); try later
  * - `credentials`: user or password are wrong, or rights are missing
  * - `refused`: this statement or these rows will never do (type mismatch, parse error, limit of this query)
- * - `cancelled`: by our own signal
+ * - `cancelled`: by our own signal, or an operator killed the statement
  * - `timeout`: the statement ran over its own time limit
  */
 export type ClickHouseErrorKind = 'unavailable' | 'overloaded' | 'credentials' | 'refused' | 'cancelled' | 'timeout'

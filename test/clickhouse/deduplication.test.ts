@@ -41,6 +41,14 @@ test('the same batch four times at once is stored once', async () => {
   expect(await count()).toBe(1000)
 })
 
+test('a batch too large for one block, three times, is stored once', async () => {
+  const rows = batchOf(1, 200_000)
+  const settings = { min_insert_block_size_rows: 50_000, min_insert_block_size_bytes: 0 }
+  for (let time = 0; time < 3; time += 1) await insert(rows, 'batch-1', settings)
+  expect(await count()).toBe(200_000)
+  expect(await count(sql`SELECT uniqExact(row) AS count FROM request_logs`)).toBe(200_000)
+})
+
 test('equal rows under two tokens are stored twice: real logs hold equal lines', async () => {
   const rows = batchOf(1, 10)
   await insert(rows, 'batch-1')

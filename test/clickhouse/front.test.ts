@@ -82,7 +82,8 @@ describe('errors', () => {
   test.each([
     ['SELECT * FROM nowhere', 60, 'UNKNOWN_TABLE', 404],
     ['SELECT nothing', 47, 'UNKNOWN_IDENTIFIER', 404],
-    ['SELEC 1', 62, 'SYNTAX_ERROR', 400],
+    ['1 + 1', 62, 'SYNTAX_ERROR', 400],
+    ['selec 1', 62, 'SYNTAX_ERROR', 400],
     ['SELECT 1 FORMAT Nonsense', 73, 'UNKNOWN_FORMAT', 404],
     ['SELECT {x:UInt8}', 456, 'UNKNOWN_QUERY_PARAMETER', 400],
     ['SELECT throwIf(1)', 395, 'FUNCTION_THROW_IF_VALUE_IS_NON_ZERO', 500],

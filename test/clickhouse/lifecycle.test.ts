@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 
 import { afterEach, expect, test } from 'vitest'
@@ -221,6 +221,17 @@ test('without a running service a command starts an engine of its own, past the 
   const clickhouse = await open(folder, 'attach')
   expect(await one(clickhouse, 'SELECT 1 AS value')).toBe(1)
   expect(engineOf(folder).ownerPid).toBe(process.pid)
+})
+
+test('memory is limited for the engine as a whole and for one statement, on every connection', async () => {
+  const clickhouse = await open(makeFolder())
+  const whole = Number(
+    await one(clickhouse, `SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'`),
+  )
+  expect(whole).toBeLessThanOrEqual(totalmem() / 2)
+  for (let time = 0; time < 2; time += 1) {
+    expect(await one(clickhouse, `SELECT getSetting('max_memory_usage') AS value`)).toBe(Math.floor(whole * 0.6))
+  }
 })
 
 test('the password is in engine.json, for its owner only, and on no command line', async () => {

@@ -16,7 +16,13 @@ export interface TestDatabase {
 
 export const silent = pino({ level: 'silent' })
 
-const connect = (url: string): Promise<ClickHouse> => createClickHouse({ url, dataDir: '', log: silent })
+/** As a command beside a running service does it, or as CLICKHOUSE_URL does. */
+const connect = (url: URL): Promise<ClickHouse> => {
+  const dataDir = inject('clickhouseDataDir')
+  return dataDir === undefined
+    ? createClickHouse({ url: url.href, dataDir: '', log: silent })
+    : createClickHouse({ dataDir, role: 'attach', database: url.pathname.slice(1), log: silent })
+}
 
 /**
  * A database of this test file's own on the run's ClickHouse, migrated unless `migrated` is false, and dropped after the
@@ -30,9 +36,9 @@ export const testDatabase = ({ migrated = true } = {}): TestDatabase => {
   let clickhouse: ClickHouse | undefined
 
   beforeAll(async () => {
-    base = await connect(inject('clickhouseUrl'))
+    base = await connect(new URL(inject('clickhouseUrl')))
     await base.command(sql`CREATE DATABASE ${ident(name)} ENGINE = Atomic`)
-    clickhouse = await connect(url.href)
+    clickhouse = await connect(url)
     if (migrated) await migrate(clickhouse, { log: silent })
   })
   afterAll(async () => {

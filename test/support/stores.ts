@@ -14,6 +14,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** With credentials and a database; tests make their own database by `testDatabase()`. */
     clickhouseUrl: string
+    /** Of the embedded engine; undefined where the tests run on a server. */
+    clickhouseDataDir: string | undefined
     redisUrl: string
   }
 }
@@ -21,15 +23,16 @@ declare module 'vitest' {
 type Stop = () => Promise<void>
 
 /** One engine for the whole run, or the server that VEDETTE_TEST_CLICKHOUSE_URL names. */
-const startClickHouse = async (folder: string): Promise<{ url: string; stop: Stop }> => {
+const startClickHouse = async (folder: string): Promise<{ url: string; dataDir: string | undefined; stop: Stop }> => {
   const given = process.env['VEDETTE_TEST_CLICKHOUSE_URL']
-  if (given) return { url: given, stop: async () => {} }
+  if (given) return { url: given, dataDir: undefined, stop: async () => {} }
   const log = pino({ level: 'warn' }, pino.destination(2))
-  const engine = await openEmbedded({ dataDir: join(folder, 'clickhouse'), role: 'owner', log })
+  const dataDir = join(folder, 'data')
+  const engine = await openEmbedded({ dataDir, role: 'owner', log })
   const url = new URL(`/${engine.database}`, engine.address)
   url.username = engine.user
   url.password = engine.password
-  return { url: url.href, stop: engine.stop }
+  return { url: url.href, dataDir, stop: engine.stop }
 }
 
 const onPath = (command: string): boolean => spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined
@@ -99,6 +102,7 @@ export default async function setup(project: TestProject): Promise<Stop> {
   const folder = mkdtempSync(join(tmpdir(), 'vedette-test-'))
   const [clickhouse, redis] = await Promise.all([startClickHouse(folder), startRedis(folder)])
   project.provide('clickhouseUrl', clickhouse.url)
+  project.provide('clickhouseDataDir', clickhouse.dataDir)
   project.provide('redisUrl', redis.url)
   return async () => {
     await Promise.all([clickhouse.stop(), redis.stop()])

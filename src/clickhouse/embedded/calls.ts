@@ -3,10 +3,11 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { literal } from '../quote.ts'
 import { EngineError, setVersion, toEngineError } from './error.ts'
 import { createLane, type Lane, PLACES } from './lane.ts'
 import { loadLibrary, type Connection } from './library.ts'
-import { fromFile, literal, prelude, type Statement, withDefaults } from './statement.ts'
+import { fromFile, prelude, type Statement, withDefaults } from './statement.ts'
 
 const QUEUE = 128
 const KILL_EVERY_MS = 100
@@ -17,8 +18,17 @@ const KILL_EVERY_MS = 100
  */
 const STREAM_DEFAULTS = { max_block_size: '16384' }
 
-/** Batches are small and several come at once; parsing each in several threads costs 0.9 µs a row and gains nothing. */
-const INSERT_DEFAULTS = { input_format_parallel_parsing: '0' }
+/**
+ * One thread an insert: batches are small and several come at once, and parsing each in parallel costs 0.9 µs a row more. It
+ * also keeps the rows in their order, without which a batch sent again would not be known; the engine refuses the insert
+ * (`force_enable`) rather than store it twice, should it ever see that otherwise.
+ */
+const INSERT_DEFAULTS = {
+  input_format_parallel_parsing: '0',
+  max_threads: '1',
+  max_insert_threads: '1',
+  deduplicate_insert_select: 'force_enable',
+}
 
 const isDiskFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '')
@@ -35,15 +45,22 @@ export interface Calls {
   /** The result of a SELECT in blocks; the next one is computed when it is asked for. */
   blocks: (statement: Statement, signal: AbortSignal) => AsyncGenerator<Buffer, void, undefined>
   /** An INSERT with its rows in the format that the statement ends with. */
-  insert: (statement: Statement, rows: Buffer, signal: AbortSignal) => Promise<Whole>
+  insert: (statement: Statement, rows: Buffer, signal: AbortSignal) => Promise<void>
   /** Resolves when the engine has run a statement, beside all limits. */
   ping: () => Promise<void>
   running: () => number
   close: () => void
 }
 
-/** Opens the engine on a folder. Every call has a session of its own, so no setting outlives its statement. */
-export const openEngine = async (folder: string, engineArguments: readonly string[]): Promise<Calls> => {
+/**
+ * Opens the engine on a folder. Every call has a session of its own, so no setting outlives its statement; `settings` are
+ * what a statement runs with unless it says otherwise.
+ */
+export const openEngine = async (
+  folder: string,
+  engineArguments: readonly string[],
+  settings: Readonly<Record<string, string>>,
+): Promise<Calls> => {
   const library = loadLibrary()
   // Kept open for as long as the process lives: the engine shuts down with its last connection.
   const root = library.CreateConnection(folder, engineArguments)
@@ -102,7 +119,7 @@ export const openEngine = async (folder: string, engineArguments: readonly strin
       leave()
     }
     try {
-      await library.QueryAsyncConnection(connection, prelude(statement, mark), 'Null')
+      await library.QueryAsyncConnection(connection, prelude(withDefaults(statement, settings), mark), 'Null')
       signal.throwIfAborted()
     } catch (error) {
       end()
@@ -161,7 +178,7 @@ export const openEngine = async (folder: string, engineArguments: readonly strin
         // Gone again before the system would write it to the disk.
         await writeFile(path, rows, { mode: 0o600 })
         const insert = { ...withDefaults(statement, INSERT_DEFAULTS), text: fromFile(statement.text, path) }
-        return await call(lanes.inserts, insert, signal, (connection) =>
+        await call(lanes.inserts, insert, signal, (connection) =>
           library.QueryAsyncConnection(connection, insert.text, 'Null'),
         )
       } catch (error) {

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 
 import { openEngine } from './calls.ts'
 import { createFront, type Front } from './front.ts'
-import type { FromEngine, ToEngine } from './messages.ts'
+import type { FromEngine, StartMessage, ToEngine } from './messages.ts'
 
 // Ctrl-C, a closed terminal and systemd signal the whole group; the parent flushes first and then tells us to stop.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
@@ -22,9 +22,9 @@ const listen = (front: Front, port: number): Promise<number> =>
     front.server.listen(port, '127.0.0.1', () => resolve((front.server.address() as AddressInfo).port))
   })
 
-const start = async (message: Extract<ToEngine, { type: 'start' }>): Promise<(graceMs: number) => Promise<void>> => {
+const start = async (message: StartMessage): Promise<(graceMs: number) => Promise<void>> => {
   mkdirSync(message.folder, { recursive: true, mode: 0o700 })
-  const calls = await openEngine(message.folder, message.engineArguments)
+  const calls = await openEngine(message.folder, message.engineArguments, message.settings)
   const setUp = { settings: new Map(), parameters: new Map(), queryId: undefined, format: 'Null', whole: true }
   await calls.whole(
     { ...setUp, database: undefined, text: `CREATE DATABASE IF NOT EXISTS ${message.database} ENGINE = Atomic` },

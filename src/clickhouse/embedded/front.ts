@@ -2,7 +2,7 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
 import { createAnswer } from './answer.ts'
-import { readBody } from './body.ts'
+import { countLines, readBody } from './body.ts'
 import { type Calls, cancelledError } from './calls.ts'
 import { EngineError, toEngineError } from './error.ts'
 import { formatOf, parseStatement, type Way, wayOf } from './statement.ts'
@@ -65,8 +65,9 @@ export const createFront = (calls: Calls, credentials: { user: string; password:
           answer.end()
           break
         case 'insert': {
-          const written = await calls.insert(statement, inBody ? Buffer.alloc(0) : body, cancel.signal)
-          answer.end({ written_rows: written.rowsRead, written_bytes: written.bytesRead })
+          const rows = inBody ? Buffer.alloc(0) : body
+          await calls.insert(statement, rows, cancel.signal)
+          answer.end({ written_rows: countLines(rows), written_bytes: rows.length })
           break
         }
         case 'read':

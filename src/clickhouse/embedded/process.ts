@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 
 import { THREADS } from './lane.ts'
-import type { FromEngine, ToEngine } from './messages.ts'
+import type { FromEngine, StartMessage, ToEngine } from './messages.ts'
 
 /** What an insert or a command that runs when the engine is told to stop gets before it is cancelled. */
 const GRACE_MS = 5000
@@ -27,20 +27,22 @@ export interface EngineProcess {
 }
 
 /**
- * Half of the machine's (or container's) memory, since the service, its spool's page cache and whatever else lives on a small host need
- * the other half; the engine stayed under 1 GB through 50 million rows. One statement gets at most 60 % of that, so
+ * Half of the machine's (or container's) memory, since the service, its spool's page cache and whatever else lives on a small
+ * host need the other half; the engine stayed under 1 GB through 50 million rows. One statement gets at most 60 % of that, so
  * that a report that asks too much fails by itself and inserts go on. Marks of the newest weeks fit in a twentieth.
  */
-export const engineArguments = (memory = machineMemory()): string[] => {
-  const server = Math.max(2 ** 29, Math.floor(memory / 2))
-  return [
-    `--max_server_memory_usage=${server}`,
-    `--max_memory_usage=${Math.floor(server * 0.6)}`,
-    `--mark_cache_size=${Math.floor(server / 20)}`,
-    // As on a server: `SELECT` must be written, and the symbols of our process are nobody's business.
-    '--implicit_select=0',
-    '--allow_introspection_functions=0',
-  ]
+export const limitsFor = (memory: number): Pick<StartMessage, 'engineArguments' | 'settings'> => {
+  const engine = Math.max(2 ** 29, Math.floor(memory / 2))
+  return {
+    engineArguments: [`--max_server_memory_usage=${engine}`, `--mark_cache_size=${Math.floor(engine / 20)}`],
+    // Given as arguments these would hold for the first connection only.
+    settings: {
+      max_memory_usage: String(Math.floor(engine * 0.6)),
+      // As on a server: `SELECT` must be written, and the symbols of our process are nobody's business.
+      implicit_select: '0',
+      allow_introspection_functions: '0',
+    },
+  }
 }
 
 const machineMemory = (): number => {
@@ -110,14 +112,14 @@ export const startEngine = async (options: {
     // Without a listener an error of the channel would end the service; the engine's exit tells us all we need.
     child.on('error', (error) => log.debug({ err: error }, 'engine channel'))
     const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    const message: ToEngine = {
+    const message: StartMessage = {
       type: 'start',
       folder: options.folder,
       database: options.database,
       user,
       password,
       port,
-      engineArguments: engineArguments(),
+      ...limitsFor(machineMemory()),
     }
     child.send(message, () => {})
     const [answer] = (await Promise.race([
