@@ -1,4 +1,4 @@
-import type { ExecutionResult, GraphQLError } from 'graphql'
+import type { ExecutionResult, GraphQLError, ParseOptions } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 
 import type { RequestContext } from './context.ts'
@@ -9,8 +9,8 @@ import { aliasRule, depthRule, MAX_TOKENS } from './shape-rules.ts'
 
 /** Refuses what is too large before it runs. The price is that of the operation that runs, with its variables. */
 export const limitsPlugin = (): Plugin<object, RequestContext> => ({
-  onParse: ({ params }) => {
-    params.options = { ...params.options, maxTokens: MAX_TOKENS }
+  onParse: ({ parseFn, setParseFn }) => {
+    setParseFn((source: string, options?: ParseOptions) => parseFn(source, { ...options, maxTokens: MAX_TOKENS }))
   },
   onValidate: ({ addValidationRule }) => {
     addValidationRule(depthRule)

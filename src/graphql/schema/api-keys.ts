@@ -1,7 +1,6 @@
 import { SCOPES, type Scope } from '../../http/index.ts'
 import { type ApiKey as ApiKeyShape, StoreError } from '../../store/index.ts'
 import { builder } from '../builder.ts'
-import type { Context } from '../context.ts'
 import { publicError } from '../errors.ts'
 import { Node, PageInfo, type PageInfoShape } from './common.ts'
 
@@ -55,13 +54,6 @@ export const ApiKey = builder.objectRef<ApiKeyShape>('ApiKey').implement({
     }),
   }),
 })
-
-/** A key bound to services has no say over keys that reach further. */
-const reaches = ({ principal }: Context, services: readonly string[] | null | undefined): boolean =>
-  principal.services === null || (services?.every((service) => principal.services!.includes(service)) ?? false)
-
-const keysFor = (context: Context): ApiKeyShape[] =>
-  context.keys.list().filter(({ services }) => reaches(context, services))
 
 interface Connection {
   page: ApiKeyShape[]
@@ -123,12 +115,12 @@ builder.queryField('apiKeys', (t) =>
       first: t.arg.int({ required: true, defaultValue: 100, description: '1,000 at most.' }),
       after: t.arg.string({ description: 'endCursor of the page before.' }),
     },
-    resolve: (_root, { first, after }, context) => pageOf(keysFor(context), first, after),
+    resolve: (_root, { first, after }, context) => pageOf(context.keys.list(), first, after),
   }),
 )
 
 type UserErrorShape = {
-  code: 'INVALID' | 'NOT_FOUND' | 'CONFLICT' | 'FORBIDDEN'
+  code: 'INVALID' | 'NOT_FOUND' | 'CONFLICT'
   message: string
   field: string[] | null
 }
@@ -139,7 +131,6 @@ const UserErrorCode = builder.enumType('UserErrorCode', {
     INVALID: { description: 'What was given cannot be.' },
     NOT_FOUND: { description: 'There is none such.' },
     CONFLICT: { description: 'It was changed by somebody else meanwhile.' },
-    FORBIDDEN: { description: 'Not with this API key.' },
   },
 } as const)
 
@@ -179,19 +170,15 @@ const ApiKeyPayload = builder.objectRef<Payload>('ApiKeyPayload').implement({
   }),
 })
 
-const refused = (code: UserErrorShape['code'], message: string, field: string | undefined): Payload => ({
-  apiKey: null,
-  secret: null,
-  userErrors: [{ code, message, field: field === undefined ? null : [field] }],
-})
-
 /** What the store refuses for the caller's sake is a user error; that it is away is not. */
-const attempt = async (work: () => Promise<Omit<Payload, 'userErrors'>>): Promise<Payload> => {
+const attempt = async (work: () => Promise<Omit<Payload, 'userErrors'>>, argument?: string): Promise<Payload> => {
   try {
     return { ...(await work()), userErrors: [] }
   } catch (error) {
     if (!(error instanceof StoreError) || error.code === 'UNAVAILABLE') throw error
-    return refused(error.code, error.message, error.field)
+    const field = error.field ?? argument
+    const userError = { code: error.code, message: error.message, field: field === undefined ? null : [field] }
+    return { apiKey: null, secret: null, userErrors: [userError] }
   }
 }
 
@@ -199,29 +186,17 @@ builder.mutationField('createApiKey', (t) =>
   t.field({
     type: ApiKeyPayload,
     authScopes: { scope: 'ADMIN' },
-    description: 'Makes an API key. Scope ADMIN; a key that is bound to services makes keys for these only.',
+    description: 'Makes an API key. Scope ADMIN.',
     args: {
       name: t.arg.string({ required: true, description: 'What it is for.' }),
       scopes: t.arg({ type: [ScopeEnum], required: true, description: 'What it may do.' }),
       services: t.arg.stringList({ description: 'The only services that it writes and reads. Default: all.' }),
       expiresAt: t.arg({ type: 'DateTime', description: 'When it ends. Default: never.' }),
     },
-    resolve: (_root, { name, scopes, services, expiresAt }, context) =>
-      reaches(context, services)
-        ? attempt(() =>
-            context.keys.create({
-              name,
-              scopes,
-              services: services ?? null,
-              expiresAt: expiresAt ?? null,
-              by: context.principal.keyId,
-            }),
-          )
-        : refused(
-            'FORBIDDEN',
-            `this API key is bound to ${context.principal.services!.join(', ')}; services must name some of these`,
-            'services',
-          ),
+    resolve: (_root, { name, scopes, services, expiresAt }, { keys, principal }) =>
+      attempt(() =>
+        keys.create({ name, scopes, services: services ?? null, expiresAt: expiresAt ?? null, by: principal.keyId }),
+      ),
   }),
 )
 
@@ -231,19 +206,7 @@ builder.mutationField('revokeApiKey', (t) =>
     authScopes: { scope: 'ADMIN' },
     description: 'Revokes an API key, everywhere within two seconds; once more changes nothing. Scope ADMIN.',
     args: { id: t.arg.id({ required: true, description: 'Of the key.' }) },
-    resolve: (_root, { id }, context) => {
-      const known = findApiKey(id, context)
-      if (!known) return refused('NOT_FOUND', `there is no API key ${id}`, 'id')
-      return attempt(async () => ({
-        apiKey: await context.keys.revoke(known.id, { by: context.principal.keyId }),
-        secret: null,
-      }))
-    },
+    resolve: (_root, { id }, { keys, principal }) =>
+      attempt(async () => ({ apiKey: await keys.revoke(id, { by: principal.keyId }), secret: null }), 'id'),
   }),
 )
-
-/** By the id of an ApiKey; undefined: none such, or not for this key. */
-export const findApiKey = (id: string, context: Context): ApiKeyShape | undefined => {
-  const found = context.keys.get(id)
-  return found && reaches(context, found.services) ? found : undefined
-}

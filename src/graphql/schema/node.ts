@@ -5,7 +5,7 @@ import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { publicError } from '../errors.ts'
 import { selectionOf } from '../selection.ts'
-import { API_KEY_ID, findApiKey } from './api-keys.ts'
+import { API_KEY_ID } from './api-keys.ts'
 import { Node } from './common.ts'
 import { findRequestLog, REQUEST_LOG_ID } from './request-logs.ts'
 
@@ -24,7 +24,7 @@ builder.queryField('node', (t) =>
     resolve: async (_root, { id }, context, info) => {
       if (id.startsWith(API_KEY_ID)) {
         check(context, 'ApiKey', 'ADMIN')
-        return findApiKey(id, context) ?? null
+        return context.keys.get(id) ?? null
       }
       if (id.startsWith(REQUEST_LOG_ID)) {
         check(context, 'RequestLog', 'LOGS_READ')
