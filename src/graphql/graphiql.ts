@@ -26,15 +26,17 @@ const HEADERS = JSON.stringify({ Authorization: 'Bearer YOUR-API-KEY' }, null, 2
 
 const make = async (): Promise<Page> => {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-  const html = renderGraphiQL({
+  const key = readFileSync(new URL('graphiql-key.js', import.meta.url), 'utf8')
+  const page = renderGraphiQL({
     title: 'Vedette GraphiQL',
     headers: HEADERS,
     defaultHeaders: HEADERS,
     defaultEditorToolsVisibility: 'headers',
-    shouldPersistHeaders: true,
+    shouldPersistHeaders: false,
     credentials: 'same-origin',
     defaultTabs: examples().map(({ query }) => ({ query, headers: HEADERS })),
   })
+  const html = page.replace('<head>', () => `<head><script>${key}</script>`)
   const etag = `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"`
   return { html, gzipped: await promisify(gzip)(html), etag }
 }

@@ -246,6 +246,7 @@ describe('GraphiQL', () => {
     expect([page.status, page.type]).toEqual([200, 'text/html; charset=utf-8'])
     expect(page.text).not.toMatch(/<(?:script|link|img)[^>]+(?:src|href)="?https?:/)
     expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'.*connect-src 'self'/)
+    expect(page.text).toContain('sessionStorage')
     expect(page.text).toContain('YOUR-API-KEY')
     expect(page.text).toContain('query TopAddresses')
     const again = await api.send('/graphql', {

@@ -1,0 +1,30 @@
+// Runs in the browser, before GraphiQL: one API key for all tabs. It comes from the address (/graphql#key=…, which browsers
+// do not send) or is asked for once, is kept for this window only, and is forgotten when the service refuses it.
+;(() => {
+  const PLACE = 'vedette-api-key'
+  const TEMPLATE = 'YOUR-API-KEY'
+
+  const given = new URLSearchParams(location.hash.slice(1)).get('key')
+  if (given) {
+    sessionStorage.setItem(PLACE, given)
+    history.replaceState(null, '', location.pathname + location.search)
+  }
+
+  const ask = () => {
+    const key = prompt('The API key to ask with (the first one is in DATA_DIR/admin-key):')?.trim()
+    if (key) sessionStorage.setItem(PLACE, key)
+    return key
+  }
+
+  const send = window.fetch
+  window.fetch = async (input, options = {}) => {
+    const headers = new Headers(options.headers)
+    const isTemplate = headers.get('authorization')?.includes(TEMPLATE) ?? false
+    if (!isTemplate) return send(input, options)
+    const key = sessionStorage.getItem(PLACE) ?? ask()
+    if (key) headers.set('authorization', `Bearer ${key}`)
+    const answer = await send(input, { ...options, headers })
+    if (answer.status === 401) sessionStorage.removeItem(PLACE)
+    return answer
+  }
+})()
