@@ -17,7 +17,7 @@ const ROWS_PER_POST = [1, 100, 1000, 10_000]
 const MOST_POSTS = 5000
 
 const one = async (clickhouse: ClickHouse, query: string): Promise<number> =>
-  Number((await clickhouse.query<{ n: number }>(raw(query))).rows[0]!.n)
+  (await clickhouse.query<{ n: number }>(raw(query))).rows[0]!.n
 
 /** Waits until the table holds so many rows. */
 const untilStored = async (clickhouse: ClickHouse, rows: number): Promise<void> => {

@@ -211,9 +211,9 @@ test('at most 100 errors are listed, and all are counted', async () => {
   expect(body.errors).toHaveLength(100)
 })
 
-describe('Idempotency-Key', () => {
-  const once = (key: string, body: unknown = row) => post(body, { ...stored, headers: { 'idempotency-key': key } })
+const once = (key: string, body: unknown = row) => post(body, { ...stored, headers: { 'idempotency-key': key } })
 
+describe('Idempotency-Key', () => {
   test('the same request again gets the same answer and stores nothing', async () => {
     const first = await once('k1')
     const second = await once('k1')

@@ -249,9 +249,10 @@ test('wait takes only stored', async () => {
   })
 })
 
+const memory = (): number => process.memoryUsage().rss
+
 describe('size is limited while it flows:', () => {
   const zeros = Buffer.alloc(640 * 2 ** 20)
-  const memory = (): number => process.memoryUsage().rss
 
   test.each([
     ['gzip', () => gzipSync(zeros, { level: 1 })],
