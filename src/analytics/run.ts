@@ -1,4 +1,4 @@
-import { type ClickHouse, ClickHouseError, type Sql, sql } from '../clickhouse/index.ts'
+import { type ClickHouse, ClickHouseError, type Settings, type Sql, sql } from '../clickhouse/index.ts'
 import { AnalyticsError } from './errors.ts'
 import type { CompiledFilter } from './filter.ts'
 import { LIMITS } from './limits.ts'
@@ -30,31 +30,36 @@ export interface Run {
   spent: Spent
 }
 
-const SETTINGS = {
-  max_rows_to_read: LIMITS.maxRowsToRead,
+export type StatementLimits = Pick<
+  typeof LIMITS,
+  'maxRowsToRead' | 'maxMemoryBytes' | 'maxRows' | 'maxExecutionSeconds'
+>
+
+const settingsOf = ({ maxRowsToRead, maxMemoryBytes, maxRows }: StatementLimits): Settings => ({
+  max_rows_to_read: maxRowsToRead,
   read_overflow_mode: 'throw',
-  max_memory_usage: LIMITS.maxMemoryBytes,
-  max_result_rows: LIMITS.maxRows + 1,
+  max_memory_usage: maxMemoryBytes,
+  max_result_rows: maxRows + 1,
   result_overflow_mode: 'throw',
   // 64-bit numbers come as text and are read with care; NaN (0 of 0) comes as null.
   output_format_json_quote_64bit_integers: 1,
   output_format_json_quote_denormals: 0,
-} as const
+})
 
 const SMALLER = 'ask for a shorter timeRange, a narrower where, or fewer dimensions'
 
 /** What a failed statement means for the asker. Other errors are faults of ours and go on as they are. */
-const explain = (error: ClickHouseError): AnalyticsError | ClickHouseError => {
+const explain = (error: ClickHouseError, limits: StatementLimits): AnalyticsError | ClickHouseError => {
   const tooMuch = ['TOO_MANY_ROWS', 'TOO_MANY_BYTES', 'TOO_MANY_ROWS_OR_BYTES', 'MEMORY_LIMIT_EXCEEDED']
   if (error.kind !== 'unavailable' && tooMuch.includes(error.type ?? ''))
     return new AnalyticsError(
       'LIMIT_EXCEEDED',
-      `this question reads more than ${LIMITS.maxRowsToRead} rows or needs more than ${LIMITS.maxMemoryBytes} bytes of memory; ${SMALLER}`,
+      `this question reads more than ${limits.maxRowsToRead} rows or needs more than ${limits.maxMemoryBytes} bytes of memory; ${SMALLER}`,
       { cause: error },
     )
   switch (error.kind) {
     case 'timeout':
-      return new AnalyticsError('TIMEOUT', `no answer within ${LIMITS.maxExecutionSeconds} s; ${SMALLER}`, {
+      return new AnalyticsError('TIMEOUT', `no answer within ${limits.maxExecutionSeconds} s; ${SMALLER}`, {
         cause: error,
       })
     case 'cancelled':
@@ -73,7 +78,7 @@ const explain = (error: ClickHouseError): AnalyticsError | ClickHouseError => {
 }
 
 export const createRunner =
-  (clickhouse: ClickHouse, newQueryId: () => string) =>
+  (clickhouse: ClickHouse, newQueryId: () => string, limits: StatementLimits = LIMITS) =>
   (asker: Asker): Run => {
     const spent: Spent = { queryId: newQueryId(), rowsRead: 0, bytesRead: 0, elapsedMs: 0, statements: [] }
     const run = async <Row extends object>(statement: Sql): Promise<Row[]> => {
@@ -83,15 +88,15 @@ export const createRunner =
           signal: asker.signal,
           queryId: number === 1 ? spent.queryId : `${spent.queryId}-${number}`,
           comment: asker.comment,
-          maxExecutionSeconds: LIMITS.maxExecutionSeconds,
-          settings: SETTINGS,
+          maxExecutionSeconds: limits.maxExecutionSeconds,
+          settings: settingsOf(limits),
         })
         spent.rowsRead += result.rowsRead
         spent.bytesRead += result.bytesRead
         spent.elapsedMs += result.elapsedMs
         return result.rows
       } catch (error) {
-        throw error instanceof ClickHouseError ? explain(error) : error
+        throw error instanceof ClickHouseError ? explain(error, limits) : error
       }
     }
     return Object.assign(run, { spent })

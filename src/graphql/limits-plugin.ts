@@ -39,6 +39,9 @@ export const statusPlugin = (): Plugin => ({
     const { data, errors, extensions } = process.result as ExecutionResult
     if (!errors || errors.length === 0 || errors.some(hasStatus)) return
     const isEmpty = !data || Object.values(data).every((value) => value === null)
-    if (isEmpty) process.setResult({ data, errors, extensions: { ...extensions, http: { status: statusOf(errors) } } })
+    if (!isEmpty) return
+    const status = statusOf(errors)
+    const headers = status === 503 ? { 'retry-after': '5' } : {}
+    process.setResult({ data, errors, extensions: { ...extensions, http: { status, headers } } })
   },
 })

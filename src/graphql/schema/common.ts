@@ -38,7 +38,10 @@ export const CountMode = builder.enumType('CountMode', {
   description: 'How rows are counted.',
   values: {
     NONE: { description: 'Not at all: null.' },
-    ESTIMATE: { description: 'Exactly up to two million rows to read; beyond, from one block of rows in 16.' },
+    ESTIMATE: {
+      description:
+        'Exactly up to two million rows to read; beyond, from one block of rows in 16, within some ten percent.',
+    },
     EXACT: { description: 'One by one.' },
   },
 } as const)
