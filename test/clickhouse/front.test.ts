@@ -289,14 +289,3 @@ test('many readers and writers at once get their own answers', async () => {
   await Promise.all([...reads, ...writes, ...failures])
   expect(await rowsOf('SELECT count() AS c, uniqExact(n) AS u FROM crowd')).toEqual([{ c: 20, u: 20 }])
 })
-
-test('text behind a blank line in the rows does not run', async () => {
-  await connect().command({ query: 'CREATE TABLE rows_only (n UInt32) ENGINE = MergeTree ORDER BY n' })
-  const query = encodeURIComponent('INSERT INTO rows_only FORMAT JSONCompactEachRow')
-  const response = await request(`/?database=${store.clickhouse.database}&query=${query}`, {
-    method: 'POST',
-    body: '[1]\n\nDROP TABLE rows_only',
-  })
-  expect(await response.text()).toMatch(/^Code: 27\./)
-  expect(await rowsOf('SELECT count() AS c FROM rows_only')).toEqual([{ c: 0 }])
-})
