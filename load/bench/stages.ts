@@ -67,6 +67,7 @@ export const measureStages = async (body: Buffer, rows: number): Promise<Stages>
       .map((raw) => validate(raw, { ...validation, locate }))
       .filter((each): each is RequestLog => !(each instanceof Fault))
     const encoded: Buffer[] = []
+    const batch = { id: '1234567890123456789', ingestedAt: '2026-01-01 00:00:00', illFormed: false }
     const addresses = decoded.map((raw) => (raw as { ip: string }).ip)
     return {
       decode: await best(() => {
@@ -82,7 +83,7 @@ export const measureStages = async (body: Buffer, rows: number): Promise<Stages>
         encoded.length = 0
         let text = ''
         for (const [row, each] of logs.entries()) {
-          text += encodeRow(each, '2026-01-01 00:00:00', '1234567890123456789', row)
+          text += encodeRow(each, batch, row)
           if (row % 200 === 199) {
             encoded.push(Buffer.from(text))
             text = ''

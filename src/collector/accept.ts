@@ -1,6 +1,6 @@
 import type { Principal } from '../http/index.ts'
 import type { Mark, Spool } from '../spool/index.ts'
-import { encodeRow } from './encode.ts'
+import { type Batch, encodeRow, mayBeIllFormed } from './encode.ts'
 import { Fault } from './fault.ts'
 import type { Format } from './formats/format.ts'
 import type { Locate } from './locate.ts'
@@ -76,9 +76,12 @@ export const createAccept = ({
     urgent = false,
   }: AcceptInput): Promise<Acceptance> => {
     const now = Date.now()
-    const ingestedAt = new Date(now).toISOString().slice(0, 19).replace('T', ' ')
+    const batch: Batch = {
+      id: nextBatch(),
+      ingestedAt: new Date(now).toISOString().slice(0, 19).replace('T', ' '),
+      illFormed: mayBeIllFormed(body),
+    }
     const validation = { locate, mask, now, principal, service }
-    const batch = nextBatch()
     const encoded: Buffer[] = []
     const days = new Set<number>()
     const errors: RowError[] = []
@@ -95,7 +98,7 @@ export const createAccept = ({
           metrics.rejected.inc({ reason: log.reason })
           rejected++
         } else {
-          text += encodeRow(log, ingestedAt, batch, accepted)
+          text += encodeRow(log, batch, accepted)
           days.add(Math.floor(log.timestamp / DAY_MS))
           accepted++
         }
@@ -104,12 +107,12 @@ export const createAccept = ({
       await turns.yield()
     }
 
-    const answer: Answer = { batchId: batch, accepted, rejected, errors }
+    const answer: Answer = { batchId: batch.id, accepted, rejected, errors }
     // A mark moves on even past lines that are no rows, or the import would try them for ever.
     if (accepted === 0 && !mark) return { answer, stored: Promise.resolve() }
     const { stored } = await spool.append(REQUEST_LOGS.name, {
       meta: {
-        batch,
+        batch: batch.id,
         rows: accepted,
         partitions: [...days],
         ...(receipt && { receipt: { ...receipt, answer: JSON.stringify(answer), at: now } }),

@@ -1,32 +1,48 @@
-import { formatTimestamp } from './timestamp.ts'
 import type { RequestLog } from './request-log.ts'
-
-// oxlint-disable-next-line no-control-regex -- control characters are just what JSON must escape
-const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+import { formatTimestamp } from './timestamp.ts'
 
 /** A JSON string that ClickHouse takes: one lone surrogate would refuse the whole batch. */
-export const quote = (text: string): string => {
-  if (text === '') return '""'
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text.toWellFormed())
+export const quote = (text: string): string => JSON.stringify(text.toWellFormed())
+
+/** Whether rows read from it may hold lone surrogates: UTF-8 has none, so only JSON's escapes bring them. */
+export const mayBeIllFormed = (body: Buffer): boolean =>
+  body.includes(String.raw`\ud`) || body.includes(String.raw`\uD`)
+
+const wellFormed = (value: string | number | null): string | number | null =>
+  typeof value === 'string' ? value.toWellFormed() : value
+
+export interface Batch {
+  id: string
+  /** `YYYY-MM-DD hh:mm:ss`, UTC. */
+  ingestedAt: string
+  illFormed: boolean
 }
 
-/** Values that come again and again: services, hosts, user agents, referers. */
-const MOST_REMEMBERED = 20_000
-const LONGEST_REMEMBERED = 512
-const remembered = new Map<string, string>()
-
-const quoteAgain = (text: string): string => {
-  if (text === '') return '""'
-  const known = remembered.get(text)
-  if (known !== undefined) return known
-  const quoted = quote(text)
-  if (text.length <= LONGEST_REMEMBERED) {
-    if (remembered.size >= MOST_REMEMBERED) remembered.clear()
-    remembered.set(text, quoted)
-  }
-  return quoted
+/**
+ * One row of JSONCompactEachRow with its newline, in the order of REQUEST_LOGS.columns. One JSON.stringify for all that
+ * varies: 1.4 µs a row where quoting each string by itself took 1.9.
+ */
+export const encodeRow = (log: RequestLog, { id, ingestedAt, illFormed }: Batch, row: number): string => {
+  const values = [
+    log.service,
+    log.host,
+    log.method,
+    log.path,
+    log.route,
+    log.query,
+    log.protocol,
+    log.status,
+    log.durationMs,
+    log.requestBytes,
+    log.responseBytes,
+    log.userId,
+    log.userAgent,
+    log.referer,
+    log.traceId,
+    log.action,
+    log.policyId,
+    log.attributes,
+  ]
+  const rest = JSON.stringify(illFormed ? values.map(wellFormed) : values)
+  return `["${formatTimestamp(log.timestamp)}","${ingestedAt}",${id},${row},${log.located},${rest.slice(1)}\n`
 }
-
-/** One row of JSONCompactEachRow with its newline, in the order of REQUEST_LOGS.columns. */
-export const encodeRow = (log: RequestLog, ingestedAt: string, batch: string, row: number): string =>
-  `["${formatTimestamp(log.timestamp)}","${ingestedAt}",${batch},${row},${log.located},${quoteAgain(log.service)},${quoteAgain(log.host)},${quoteAgain(log.method)},${quote(log.path)},${quoteAgain(log.route)},${quote(log.query)},${quoteAgain(log.protocol)},${log.status},${log.durationMs},${log.requestBytes},${log.responseBytes},${quote(log.userId)},${quoteAgain(log.userAgent)},${quoteAgain(log.referer)},${quote(log.traceId)},"${log.action}",${quoteAgain(log.policyId)},${log.attributes === '' ? '""' : JSON.stringify(log.attributes)}]\n`
