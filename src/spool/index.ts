@@ -9,6 +9,7 @@ import type { ClickHouse } from '../clickhouse/index.ts'
 import type { Table } from './inserter.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { type Append, createLane, type Lane } from './lane.ts'
+import { lockFolder } from './lock.ts'
 import { createSpoolMetrics } from './metrics.ts'
 import { type Quarantined, quarantineOf } from './quarantine.ts'
 import { createSpace } from './space.ts'
@@ -72,16 +73,7 @@ export const spoolFolder = (dataDir: string): string => join(dataDir, 'spool')
 
 const PRUNE_EVERY_MS = 600_000
 
-/** Takes up what an earlier process left in `folder`, which belongs to this process alone. */
-export const createSpool = async ({
-  folder,
-  tables,
-  maxBytes,
-  clickhouse,
-  registry,
-  log,
-  sealAfterMs = 1000,
-}: {
+export interface SpoolOptions {
   folder: string
   tables: readonly Table[]
   maxBytes: number
@@ -90,8 +82,27 @@ export const createSpool = async ({
   log: Logger
   /** Age of its first record at which a segment that is not full is sealed. */
   sealAfterMs?: number
-}): Promise<Spool> => {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+}
+
+/**
+ * Takes up what an earlier process left in `folder`, which belongs to this process alone until it is stopped.
+ * @throws {Error} another process has it, with the way out
+ */
+export const createSpool = async (options: SpoolOptions): Promise<Spool> => {
+  await mkdir(options.folder, { recursive: true, mode: 0o700 })
+  const unlock = await lockFolder(options.folder)
+  try {
+    return await openSpool(options, unlock)
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+const openSpool = async (
+  { folder, tables, maxBytes, clickhouse, registry, log, sealAfterMs = 1000 }: SpoolOptions,
+  unlock: () => void,
+): Promise<Spool> => {
   const id = await folderId(folder)
   const space = createSpace(folder, maxBytes)
   const journal = await createJournal(join(folder, 'journal'))
@@ -155,6 +166,7 @@ export const createSpool = async ({
     stop: async (graceMs) => {
       clearInterval(pruning)
       await Promise.all([...lanes.values()].map((lane) => lane.stop(graceMs)))
+      unlock()
     },
   }
 }

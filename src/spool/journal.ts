@@ -109,7 +109,11 @@ export const createJournal = async (folder: string): Promise<Journal> => {
   await load()
   await prune()
   return {
-    receipt: (key) => receipts.get(key),
+    receipt: (key) => {
+      const receipt = receipts.get(key)
+      // Those of a replayed segment are older than their place in the order says, and pruned late.
+      return receipt && receipt.at >= Date.now() - RECEIPT_HOURS * HOUR_MS ? receipt : undefined
+    },
     stored: (key) => unsettled.get(key) ?? Promise.resolve(),
     mark: (name) => marks.get(name) ?? 0,
     marks: () => [...marks].map(([name, offset]) => ({ name, offset })),
@@ -121,8 +125,10 @@ export const createJournal = async (folder: string): Promise<Journal> => {
     },
     remember: ({ receipt, mark }, stored) => {
       if (receipt) {
+        const { key } = receipt
         rememberReceipt(receipt)
-        unsettled.set(receipt.key, stored)
+        unsettled.set(key, stored)
+        void stored.then(() => unsettled.delete(key))
       }
       if (mark) rememberMark(mark)
     },
@@ -135,7 +141,6 @@ export const createJournal = async (folder: string): Promise<Journal> => {
         marksPath,
         metas.flatMap((meta) => meta.mark ?? []),
       )
-      for (const { receipt } of metas) if (receipt) unsettled.delete(receipt.key)
     },
     prune,
   }

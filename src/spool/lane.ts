@@ -84,6 +84,15 @@ export const createLane = async ({
       space.add(-segment.bytes)
       leave(segment)
     },
+    onDamaged: async (segment, damaged) => {
+      const bytes = damaged.reduce((sum, part) => sum + part.length, 0)
+      log.error(
+        { table: table.name, segment: segment.id, bytes },
+        'the disk gave back other bytes than were written; they are kept in quarantine, the whole records around them go in',
+      )
+      await quarantine.putDamaged(segment.id, damaged)
+      metrics.damagedBytes.inc(bytes)
+    },
     onRefused: async (segment, reason) => {
       log.error(
         { table: table.name, segment: segment.id, rows: segment.rows, reason },
@@ -122,7 +131,7 @@ export const createLane = async ({
     folder,
     space,
     sealAfterMs,
-    backlog: () => inserter.backlog,
+    backlog: () => inserter.queued,
     onSealed: (segment) => inserter.add(segment),
   })
 

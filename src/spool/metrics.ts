@@ -4,6 +4,7 @@ export interface SpoolMetrics {
   storedRows: Counter
   insertFailures: Counter<'kind'>
   quarantinedRows: Counter
+  damagedBytes: Counter
   batchRows: Histogram
   insertSeconds: Histogram
   commitSeconds: Histogram
@@ -59,6 +60,11 @@ export const createSpoolMetrics = (
     quarantinedRows: new Counter({
       name: 'vedette_quarantined_rows_total',
       help: 'Rows in segments that ClickHouse refused while it took others',
+      registers,
+    }),
+    damagedBytes: new Counter({
+      name: 'vedette_spool_damaged_bytes_total',
+      help: 'Bytes that the disk gave back otherwise than they were written; kept in quarantine',
       registers,
     }),
     batchRows: new Histogram({

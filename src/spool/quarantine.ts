@@ -19,6 +19,8 @@ export interface Quarantine {
   put: (segment: SealedSegment, reason: string) => Promise<void>
   /** What recovery cut off behind the last whole record of a segment. */
   putTail: (id: string, tail: Buffer) => Promise<void>
+  /** What a segment held besides whole records: rows that the disk has lost. */
+  putDamaged: (id: string, damaged: readonly Buffer[]) => Promise<void>
   list: () => Promise<Quarantined[]>
   /** Moves a segment's file into `folder` again and forgets the reason. */
   release: (id: string, folder: string) => Promise<void>
@@ -44,6 +46,9 @@ export const createQuarantine = async (folder: string): Promise<Quarantine> => {
     },
     putTail: async (id, tail) => {
       await writeFile(join(folder, `${id}.tail`), tail, { flush: true, mode: 0o600 })
+    },
+    putDamaged: async (id, damaged) => {
+      await writeFile(join(folder, `${id}.damaged`), Buffer.concat(damaged), { flush: true, mode: 0o600 })
     },
     list: async () => {
       const names = (await readdir(folder)).filter(isSegment).toSorted()

@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib'
  * The checksum covers the lengths too, so a torn or overwritten record is told from a whole one.
  */
 const MAGIC = 0x31524456
+const MAGIC_BYTES = Buffer.from('VDR1')
 export const HEADER_BYTES = 16
 
 /** Remembered beside the rows, so that the same request sent again gets the same answer and stores nothing. */
@@ -59,23 +60,38 @@ export const encodeRecord = (meta: RecordMeta, rows: readonly Buffer[]): Buffer[
   return [header, metaBytes, ...rows]
 }
 
-/**
- * Whole records from the beginning of a segment, and where the last of them ends.
- * What lies behind `end` is a torn tail: a crash came between its first and its last byte.
- */
-export const decodeRecords = (segment: Buffer, verify: boolean): { records: StoredRecord[]; end: number } => {
+export interface Decoded {
+  records: StoredRecord[]
+  /** Where the last whole record ends; what lies behind it is a torn tail: a crash came between its first and its last byte. */
+  end: number
+  /** What stands between whole records and is none: the disk gave it back otherwise than it was written. */
+  damaged: Buffer[]
+}
+
+const recordAt = (segment: Buffer, at: number): (StoredRecord & { end: number }) | undefined => {
+  if (at + HEADER_BYTES > segment.length || segment.readUInt32LE(at) !== MAGIC) return undefined
+  const metaEnd = at + HEADER_BYTES + segment.readUInt32LE(at + 8)
+  const end = metaEnd + segment.readUInt32LE(at + 12)
+  if (end > segment.length || crc32(segment.subarray(at + 8, end)) !== segment.readUInt32LE(at + 4)) return undefined
+  const meta = JSON.parse(segment.toString('utf8', at + HEADER_BYTES, metaEnd)) as RecordMeta
+  return { meta, rows: segment.subarray(metaEnd, end), end }
+}
+
+/** The whole records of a segment. One that is damaged does not take those behind it along. */
+export const decodeRecords = (segment: Buffer): Decoded => {
   const records: StoredRecord[] = []
-  let at = 0
-  while (at + HEADER_BYTES <= segment.length && segment.readUInt32LE(at) === MAGIC) {
-    const metaEnd = at + HEADER_BYTES + segment.readUInt32LE(at + 8)
-    const end = metaEnd + segment.readUInt32LE(at + 12)
-    if (end > segment.length) break
-    if (verify && crc32(segment.subarray(at + 8, end)) !== segment.readUInt32LE(at + 4)) break
-    records.push({
-      meta: JSON.parse(segment.toString('utf8', at + HEADER_BYTES, metaEnd)) as RecordMeta,
-      rows: segment.subarray(metaEnd, end),
-    })
-    at = end
+  const damaged: Buffer[] = []
+  let end = 0
+  for (let at = 0; at >= 0 && at < segment.length;) {
+    const record = recordAt(segment, at)
+    if (!record) {
+      // Rows are JSON, which escapes the zero bytes of a header, so nothing that a client sent looks like a record.
+      at = segment.indexOf(MAGIC_BYTES, at + 1)
+      continue
+    }
+    if (at > end) damaged.push(segment.subarray(end, at))
+    records.push({ meta: record.meta, rows: record.rows })
+    at = end = record.end
   }
-  return { records, end: at }
+  return { records, end, damaged }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { decodeRecords, encodeRecord, type RecordMeta, type StoredRecord } from './record.ts'
+import { type Decoded, decodeRecords, type RecordMeta } from './record.ts'
 
 /** A segment that takes no more records: from now on its bytes and its token never change. */
 export interface SealedSegment {
@@ -14,8 +14,15 @@ export interface SealedSegment {
   partitions: ReadonlySet<number>
   /** When its first record came, epoch in ms. */
   openedAt: number
-  /** From an earlier life of the process: it may have been inserted already. */
-  recovered: boolean
+  /** An insert of it may have gone through: in an earlier life of the process, or its answer got lost. */
+  mayBeStored: boolean
+}
+
+/** A record as `encodeRecord` made it. */
+export interface Encoded {
+  meta: RecordMeta
+  buffers: readonly Buffer[]
+  bytes: number
 }
 
 export interface OpenSegment {
@@ -25,7 +32,7 @@ export interface OpenSegment {
   readonly openedAt: number
   readonly partitions: ReadonlySet<number>
   /** On disk when it resolves. When it rejects, nothing of these records remains in the segment. */
-  append: (records: readonly { meta: RecordMeta; rows: readonly Buffer[] }[]) => Promise<void>
+  append: (records: readonly Encoded[]) => Promise<void>
   seal: () => Promise<SealedSegment>
 }
 
@@ -48,10 +55,16 @@ export const openSegment = async (folder: string, now = Date.now()): Promise<Ope
   const id = `${now.toString().padStart(14, '0')}-${randomUUID()}`
   const path = segmentPath(folder, id)
   const file: FileHandle = await open(path, 'wx', 0o600)
-  await syncFolder(folder)
+  try {
+    await syncFolder(folder)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
   const partitions = new Set<number>()
   let bytes = 0
   let rows = 0
+  let torn = false
   return {
     id,
     partitions,
@@ -63,8 +76,11 @@ export const openSegment = async (folder: string, now = Date.now()): Promise<Ope
       return bytes
     },
     append: async (records) => {
-      const buffers = records.flatMap((record) => encodeRecord(record.meta, record.rows))
-      const length = buffers.reduce((sum, part) => sum + part.length, 0)
+      const buffers = records.flatMap((record) => record.buffers)
+      const length = records.reduce((sum, record) => sum + record.bytes, 0)
+      // Whole records of a refused group must not come to light behind the next ones.
+      if (torn) await file.truncate(bytes)
+      torn = true
       try {
         let { bytesWritten } = await file.writev(buffers, bytes)
         if (bytesWritten < length) {
@@ -78,12 +94,16 @@ export const openSegment = async (folder: string, now = Date.now()): Promise<Ope
         await file.datasync()
       } catch (error) {
         // Readers stop at `bytes` in any case; this is for a crash before the next record overwrites the torn one.
-        await file.truncate(bytes).then(
-          () => file.datasync(),
-          () => {},
-        )
+        try {
+          await file.truncate(bytes)
+          torn = false
+          await file.datasync()
+        } catch {
+          // Tried again before the next record.
+        }
         throw error
       }
+      torn = false
       bytes += length
       for (const { meta } of records) {
         rows += meta.rows
@@ -92,14 +112,14 @@ export const openSegment = async (folder: string, now = Date.now()): Promise<Ope
     },
     seal: async () => {
       await file.close()
-      return { id, path, bytes, rows, partitions, openedAt: now, recovered: false }
+      return { id, path, bytes, rows, partitions, openedAt: now, mayBeStored: false }
     },
   }
 }
 
-export const readSegment = async (segment: SealedSegment): Promise<StoredRecord[]> => {
+export const readSegment = async (segment: SealedSegment): Promise<Decoded> => {
   const content = await readFile(segment.path)
-  return decodeRecords(content.subarray(0, segment.bytes), false).records
+  return decodeRecords(content.subarray(0, segment.bytes))
 }
 
 /** Takes up what a crash left. The torn tail behind the last whole record is cut off and handed back. */
@@ -109,7 +129,7 @@ export const recoverSegment = async (
 ): Promise<{ segment: SealedSegment; metas: RecordMeta[]; tail: Buffer }> => {
   const path = join(folder, name)
   const content = await readFile(path)
-  const { records, end } = decodeRecords(content, true)
+  const { records, end } = decodeRecords(content)
   const metas = records.map((record) => record.meta)
   return {
     metas,
@@ -121,7 +141,7 @@ export const recoverSegment = async (
       rows: metas.reduce((sum, meta) => sum + meta.rows, 0),
       partitions: new Set(metas.flatMap((meta) => meta.partitions)),
       openedAt: Number(name.slice(0, 14)) || Date.now(),
-      recovered: true,
+      mayBeStored: true,
     },
   }
 }

@@ -18,8 +18,8 @@ const LOOK_EVERY_MS = 1000
 
 export interface Space {
   readonly used: number
-  /** @throws {SpoolFullError} */
-  require: (bytes: number) => Promise<void>
+  /** How many bytes there is room for, `bytes` at least. @throws {SpoolFullError} */
+  require: (bytes: number) => Promise<number>
   add: (bytes: number) => void
 }
 
@@ -46,6 +46,7 @@ export const createSpace = (folder: string, maxBytes: number): Space => {
       if (freeShare < LEAST_FREE_SHARE) {
         throw new SpoolFullError(`the disk of ${folder} has ${(freeShare * 100).toFixed(1)} % free, less than 5 %`)
       }
+      return maxBytes - used
     },
     add: (bytes) => {
       used += bytes

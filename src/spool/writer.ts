@@ -1,5 +1,5 @@
-import type { RecordMeta } from './record.ts'
-import { type OpenSegment, openSegment, type SealedSegment } from './segment.ts'
+import { encodeRecord, type RecordMeta } from './record.ts'
+import { type Encoded, type OpenSegment, openSegment, type SealedSegment } from './segment.ts'
 import { type Space, SpoolFullError } from './space.ts'
 
 /** An insert costs the engine 5–7 ms before its first row, so it should carry thousands. */
@@ -10,10 +10,7 @@ const HURRY_MS = 30
 /** ClickHouse refuses an insert that touches more than 100 partitions unless it is told otherwise. */
 export const MAX_PARTITIONS = 100
 
-interface Pending {
-  meta: RecordMeta
-  rows: readonly Buffer[]
-  bytes: number
+interface Pending extends Encoded {
   written: PromiseWithResolvers<OpenSegment>
 }
 
@@ -43,7 +40,7 @@ export const createWriter = ({
   space: Space
   sealAfterMs: number
   onSealed: (segment: SealedSegment) => void
-  /** Segments that wait for their insert: while there are some, growing the open one beats making another. */
+  /** Segments that wait for their turn: while there are some, growing the open one beats making another. */
   backlog: () => number
 }): Writer => {
   let queue: Pending[] = []
@@ -66,16 +63,17 @@ export const createWriter = ({
       segment.bytes + pending.bytes <= SEAL_AT_BYTES &&
       new Set([...segment.partitions, ...pending.meta.partitions]).size <= MAX_PARTITIONS)
 
-  /** Takes from the queue what fits the segment, at least one record. */
-  const takeGroup = (segment: OpenSegment): Pending[] => {
+  /** Takes from the queue what fits the segment and the room there is, at least one record. */
+  const takeGroup = (segment: OpenSegment, room: number): Pending[] => {
     const group: Pending[] = []
+    const most = Math.min(SEAL_AT_BYTES, segment.bytes + room)
     const partitions = new Set(segment.partitions)
     let { rows, bytes } = segment
     for (const pending of queue) {
       for (const partition of pending.meta.partitions) partitions.add(partition)
       rows += pending.meta.rows
       bytes += pending.bytes
-      if (group.length > 0 && (rows > SEAL_AT_ROWS || bytes > SEAL_AT_BYTES || partitions.size > MAX_PARTITIONS)) break
+      if (group.length > 0 && (rows > SEAL_AT_ROWS || bytes > most || partitions.size > MAX_PARTITIONS)) break
       group.push(pending)
     }
     queue = queue.slice(group.length)
@@ -87,17 +85,17 @@ export const createWriter = ({
       if (open && !fits(open, queue[0]!)) await seal()
       let group: Pending[] = []
       try {
-        await space.require(queue[0]!.bytes)
+        const room = await space.require(queue[0]!.bytes)
         open ??= await openSegment(folder)
-        group = takeGroup(open)
+        group = takeGroup(open, room)
         const before = open.bytes
         await open.append(group)
         space.add(open.bytes - before)
       } catch (error) {
         // A full disk hits everyone who waits; nobody's record is half-way in.
         const refused = group.length > 0 ? group : queue.splice(0)
-        const reason =
-          (error as NodeJS.ErrnoException).code === 'ENOSPC' ? new SpoolFullError('the disk is full') : error
+        const noRoom = ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
+        const reason = noRoom ? new SpoolFullError('the disk is full') : error
         for (const pending of refused) pending.written.reject(reason)
         continue
       }
@@ -128,10 +126,11 @@ export const createWriter = ({
   return {
     append: (meta, rows) => {
       if (closed) return Promise.reject(new SpoolFullError('the service is stopping'))
+      const buffers = encodeRecord(meta, rows)
       const pending: Pending = {
         meta,
-        rows,
-        bytes: rows.reduce((sum, part) => sum + part.length, 0),
+        buffers,
+        bytes: buffers.reduce((sum, part) => sum + part.length, 0),
         written: Promise.withResolvers(),
       }
       queue.push(pending)
