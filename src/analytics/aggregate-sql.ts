@@ -18,7 +18,7 @@ export interface Source {
   asker: Asker
 }
 
-export type Period = 'current' | 'previous'
+type Period = 'current' | 'previous'
 
 /** Runs of equal steps: an array of 10,000 hours becomes one triple, or a few where clocks change. */
 const runsOf = (starts: readonly number[]): [start: number, step: number, count: number][] => {

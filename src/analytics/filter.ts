@@ -69,8 +69,8 @@ const NUMBER_FIELDS = {
   clientAsn: sql`nullIf(asn, 0)`,
 }
 
-export type TextField = keyof typeof TEXT_FIELDS
-export type NumberField = keyof typeof NUMBER_FIELDS
+type TextField = keyof typeof TEXT_FIELDS
+type NumberField = keyof typeof NUMBER_FIELDS
 
 /**
  * Which requests are meant. Fields, and the operators of one field, hold together (AND). `not` is the exact complement.

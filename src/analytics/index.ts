@@ -21,7 +21,6 @@ export { createIpLogs, type IpLogsDependencies } from './ip-logs.ts'
 export { type Interval, INTERVAL_ALLOWED, parseInterval } from './interval.ts'
 export { LIMITS } from './limits.ts'
 export { LOG_FIELDS, type LogField, type RequestLog } from './log-row.ts'
-export type { LogList } from './log-list.ts'
 export type { LogQuery, RequestLogPage } from './logs.ts'
 export {
   fieldOf,
@@ -32,7 +31,6 @@ export {
   type MetricRef,
   METRICS,
   metrics,
-  type MetricValue,
   type MetricValues,
 } from './metrics.ts'
 export type { AnalyticsSelection, RequestAnalyticsInput } from './question.ts'

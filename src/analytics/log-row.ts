@@ -110,7 +110,7 @@ export const logColumns = (fields: ReadonlySet<LogField>): Sql =>
     ...columnsOf(fields).map(([field, { expression }]) => sql`${expression} AS ${ident(`field_${field}`)}`),
   ])
 
-export const positionOfRow = (stored: StoredLog): Position => ({
+const positionOfRow = (stored: StoredLog): Position => ({
   timestamp: Number(stored.key_timestamp),
   ip: stored.key_ip,
   batch: BigInt(stored.key_batch),

@@ -1,6 +1,6 @@
 import { type BucketInput, type Buckets, resolveBuckets } from './buckets.ts'
 import { type CompareInput, type Comparison, resolveComparison } from './compare.ts'
-import { type Dimension, dimensions } from './dimensions.ts'
+import type { Dimension } from './dimensions.ts'
 import { checkInteger, conflicting, invalid } from './errors.ts'
 import { compileFilter, type CompiledFilter, type RequestFilter } from './filter.ts'
 import { LIMITS } from './limits.ts'
@@ -165,6 +165,3 @@ export const computed = (...lists: readonly (readonly MetricRef[] | undefined)[]
     )
   return [...new Map(refs.map((ref) => [keyOf(ref), ref])).values()]
 }
-
-/** The name of a row's field for a dimension. */
-export const dimensionField = (dimension: Dimension): string => dimensions[dimension].field

@@ -24,7 +24,7 @@ const decode = (field: MetricField, stored: unknown): MetricValue => {
 const emptyOf = (refs: readonly MetricRef[]): MetricValues =>
   Object.fromEntries(refs.map((ref) => [keyOf(ref), metrics[ref.field].kind === 'count' ? 0 : null]))
 
-export interface Derivation {
+interface Derivation {
   /** Length of what the row covers. */
   seconds: number
   /** All requests of the range, for shares. */

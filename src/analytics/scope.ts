@@ -7,7 +7,7 @@ import type { Asker } from './run.ts'
  * Requests of a range. The sort key begins with the hour, and the engine does not derive hours from `timestamp` by itself (it then reads the
  * whole day: 864,000 rows instead of 40,960 in the trial), so the hours are named too.
  */
-export const inRange = ({ from, to }: TimeRange): Sql => {
+const inRange = ({ from, to }: TimeRange): Sql => {
   const [first, end] = [new Date(from), new Date(to)]
   return sql`timestamp >= ${first} AND timestamp < ${end} AND toStartOfHour(timestamp) >= toStartOfHour(${first}) AND toStartOfHour(timestamp) <= toStartOfHour(${end})`
 }

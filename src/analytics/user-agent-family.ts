@@ -102,9 +102,3 @@ const FAMILIES: readonly [family: string, ...texts: string[]][] = [
 export const userAgentFamily: Sql = sql`multiIf(user_agent = '', '', ${join(
   FAMILIES.map(([family, ...texts]) => sql`multiSearchAny(user_agent, ${texts}), ${family}`),
 )}, 'Other')`
-
-/** The same for one text, in this process. */
-export const familyOf = (userAgent: string): string =>
-  userAgent === ''
-    ? ''
-    : (FAMILIES.find(([, ...texts]) => texts.some((text) => userAgent.includes(text)))?.[0] ?? 'Other')

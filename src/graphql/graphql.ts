@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createYoga } from 'graphql-yoga'
+import { LRUCache } from 'lru-cache'
 
 import type { Analytics } from '../analytics/index.ts'
 import { identify, type Log, principalOf, problem } from '../http/index.ts'
@@ -23,6 +24,10 @@ export interface Graphql {
 }
 
 const MAX_BODY_BYTES = 1_048_576
+
+/** Documents parsed before. Bounded by their length, too: Yoga's own would keep a thousand of a megabyte each. */
+const documentCache = <T extends object>() =>
+  new LRUCache<string, T>({ max: 200, maxSize: 4_000_000, sizeCalculation: (_document, text) => text.length + 1 })
 
 /** Only these make a browser ask first (CORS preflight), so that no page of another site can send what a user's browser would sign. */
 const BODY_TYPES = ['application/json', 'application/graphql']
@@ -88,6 +93,7 @@ export const createGraphql = ({ analytics, keys, log }: GraphqlDependencies): Gr
     graphiql: false,
     landingPage: false,
     logging: false,
+    parserAndValidationCache: { documentCache: documentCache(), errorCache: documentCache() },
     maskedErrors: { maskError: createErrorMask(log) },
     plugins: [limitsPlugin(), statusPlugin(), tablePlugin()],
   })

@@ -27,7 +27,8 @@ it('estimates the number of rows from a sixteenth of them where there are millio
   // Each address has one path only here and lies in one place each hour, which is the worst for a sample of blocks.
   expect(Math.abs(estimate - ROWS / 10)).toBeLessThan(ROWS / 40)
   expect(await query.count('EXACT')).toBe(ROWS / 10)
-  expect(estimated).toBeLessThan((query.spent.bytesRead - estimated) / 2)
+  // The numbers of rows, 8 bytes each, are counted as read but made on the way.
+  expect(estimated - 8 * ROWS).toBeLessThan((query.spent.bytesRead - estimated) / 8)
 })
 
 it('says what a question would read, by the index alone', async () => {
