@@ -4,13 +4,12 @@ import { join } from 'node:path'
 
 import type { Command } from 'commander'
 
-import { startApp } from '../app.ts'
 import { loadConfig } from '../config.ts'
 import { runDemo } from '../demo/index.ts'
 import { createLog } from '../http/index.ts'
 import { note } from './print.ts'
 import { apiKeyFor } from './service.ts'
-import { stopSignal, stopWithin } from './serve.ts'
+import { startApp, stopSignal, stopWithin } from './serve.ts'
 import { wholeNumber } from './values.ts'
 
 /** `vedette demo` */

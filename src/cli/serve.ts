@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 
-import { type App, startApp } from '../app.ts'
+import type { App } from '../app.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { createLog, type Log } from '../http/index.ts'
 import { note } from './print.ts'
@@ -18,6 +18,10 @@ export const stopSignal = (): Promise<NodeJS.Signals> =>
       })
     }
   })
+
+/** The whole service takes 0.5 s to load, so only commands that start it do. */
+export const startApp = async (config: Config, log: Log): Promise<App> =>
+  await (await import('../app.ts')).startApp(config, log)
 
 export const stopWithin = async (app: App, log: Log): Promise<void> => {
   const hard = setTimeout(() => {

@@ -19,9 +19,28 @@ export interface Known {
   offset: number
 }
 
+/** What the collector answers, good or bad. */
+interface Answer {
+  accepted?: number
+  rejected?: number
+  errors?: Refusal[]
+  offset?: number
+  imports?: Known[]
+  detail?: string
+}
+
 const LONGEST_PAUSE_MS = 10_000
 /** Without any answer for this long the collector is gone, not restarting. */
 const GIVE_UP_AFTER_MS = 120_000
+
+const read = (text: string): Answer => {
+  try {
+    return JSON.parse(text) as Answer
+  } catch {
+    // Some proxy's own page: shown as it is.
+    return { detail: text.slice(0, 300) }
+  }
+}
 
 /** The collector as `import` uses it. Full spools and restarts are waited for; nothing is sent on before its turn. */
 export const createCollectorClient = ({
@@ -40,14 +59,8 @@ export const createCollectorClient = ({
   const headers = { authorization: `Bearer ${key}` }
   const query = new URLSearchParams({ service })
 
-  const refuse = (status: number, text: string): never => {
-    let detail = text.slice(0, 300)
-    try {
-      detail = (JSON.parse(text) as { detail?: string }).detail ?? detail
-    } catch {
-      // Some proxy's own page: shown as it is.
-    }
-    throw new CliError(`the collector at ${url} answered ${status}: ${detail}`)
+  const refuse = (status: number, { detail }: Answer): never => {
+    throw new CliError(`the collector at ${url} answered ${status}: ${detail ?? 'without saying why'}`)
   }
 
   const patiently = async (path: string, init: RequestInit): Promise<{ status: number; text: string }> => {
@@ -78,7 +91,8 @@ export const createCollectorClient = ({
   return {
     known: async (): Promise<Known[]> => {
       const { status, text } = await patiently(`/v1/imports?${query}`, { headers })
-      return status === 200 ? (JSON.parse(text) as { imports: Known[] }).imports : refuse(status, text)
+      const answer = read(text)
+      return status === 200 && answer.imports ? answer.imports : refuse(status, answer)
     },
     /** Rows of a piece, or how far the file is in where the piece is not next. `identity` undefined: a stream, known by nothing. */
     send: async ({ bytes, from, to }: Piece, identity: string | undefined): Promise<Sent> => {
@@ -93,17 +107,20 @@ export const createCollectorClient = ({
             : { 'vedette-import': `${identity}:${from}-${to}` }),
         },
       })
-      const answer = JSON.parse(text) as {
-        accepted: number
-        rejected: number
-        errors: Refusal[]
-        offset?: number
-        detail?: string
+      const answer = read(text)
+      const { accepted, rejected, errors, offset } = answer
+      if ((status === 202 || status === 422) && errors)
+        return { accepted: accepted ?? 0, rejected: rejected ?? 0, errors }
+      if (status === 409 && offset !== undefined) return { offset }
+      if (status === 400 && identity === undefined && target === '/v1/requests') {
+        // For whoever sends a body it is no JSON at all; here it is lines of a stream that are no rows.
+        const lines = bytes
+          .toString()
+          .split('\n')
+          .filter((line) => /\S/.test(line)).length
+        return { accepted: 0, rejected: lines, errors: [{ index: 0, field: '', message: answer.detail ?? '' }] }
       }
-      if (status === 202 || (status === 422 && answer.errors))
-        return { accepted: answer.accepted, rejected: answer.rejected, errors: answer.errors }
-      if (status === 409 && answer.offset !== undefined) return { offset: answer.offset }
-      return refuse(status, text)
+      return refuse(status, answer)
     },
   }
 }

@@ -1,16 +1,17 @@
+import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { SingleBar } from 'cli-progress'
 import { type Command, Option } from 'commander'
 
-import { startApp } from '../../app.ts'
 import { type Config, loadConfig } from '../../config.ts'
 import { CliError } from '../errors.ts'
 import { json, note, out } from '../print.ts'
 import { apiKeyFor, findService } from '../service.ts'
-import { stopSignal, stopWithin } from '../serve.ts'
+import { startApp, stopSignal, stopWithin } from '../serve.ts'
 import { commandLog } from '../stores.ts'
 import { createCollectorClient } from './collector.ts'
+import { follow } from './follow.ts'
 import { createImport, type Summary } from './run.ts'
 
 const FORMATS = {
@@ -56,9 +57,19 @@ const report = (file: string, { accepted, rejected, skippedBytes, leftBytes }: S
   )
 }
 
+const checkFile = (path: string, follow: boolean): void => {
+  const there = existsSync(path)
+  if (there && !statSync(path).isFile())
+    throw new CliError(`${path} is no file; pipe what it gives into: vedette import -`, 2)
+  if (!there && !follow) throw new CliError(`there is no file ${path}`, 2)
+  if (!there) note(`waiting: there is no ${path} yet`)
+}
+
 const run = async (file: string, options: Options): Promise<void> => {
   if (options.follow && (file === '-' || file.endsWith('.gz')))
     throw new CliError('--follow needs a file that grows, not a stream or a .gz', 2)
+  const path = resolve(file)
+  if (file !== '-') checkFile(path, options.follow ?? false)
   const config = loadConfig()
   const started = performance.now()
   const stopping = new AbortController()
@@ -98,9 +109,8 @@ const run = async (file: string, options: Options): Promise<void> => {
       stopping.signal,
     )
     if (file === '-') return await work.stream(process.stdin)
-    return await (options.follow ? work.follow(resolve(file)) : work.file(resolve(file)))
-  })
-  bar?.stop()
+    return await (options.follow ? follow(path, work, stopping.signal) : work.file(path))
+  }).finally(() => bar?.stop())
   const seconds = (performance.now() - started) / 1000
   if (options.json) json({ file, service: options.service, ...summary, seconds })
   else report(file, summary, seconds)

@@ -1,17 +1,28 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
-import { CliError } from '../errors.ts'
 import type { CollectorClient, Refusal } from './collector.ts'
-import { fileState, type Identity, identify } from './identity.ts'
-import { linesOfFile, type Piece, wholeLines } from './lines.ts'
+import { type Identity, identify } from './identity.ts'
+import {
+  countLines,
+  createLineCounter,
+  linesOf,
+  type LogFile,
+  openLog,
+  type Piece,
+  wholeLines,
+  withPauses,
+} from './lines.ts'
 
-const LOOK_EVERY_MS = 500
 /** A last line without an end, in a file that changed just now, is most likely being written. */
 const STILL_WRITTEN_MS = 10_000
+/** A stream that pauses brings what it has. */
+const STREAM_PAUSE_MS = 1000
+/** Another run sends the same piece, or an earlier one of ours is still being taken. */
+const ASK_AGAIN_MS = 200
 const REFUSALS_SHOWN = 5
 
 export interface Refused {
-  /** Number of the line since the beginning of this run's part of the file, from 1. */
+  /** Number of the line in the file or stream, from 1. */
   line: number
   message: string
 }
@@ -33,104 +44,115 @@ export interface Progress {
   onRefused: (refused: Refused) => void
 }
 
-const emptySummary = (): Summary => ({ accepted: 0, rejected: 0, skippedBytes: 0, bytes: 0, leftBytes: 0, refused: [] })
+/** A file that is being read. */
+export interface Reading {
+  log: LogFile
+  /** Undefined: it has no whole line yet. */
+  identity: Identity | undefined
+  linesBefore: (offset: number) => Promise<number>
+}
+
+export const begin = async (path: string): Promise<Reading> => {
+  const log = await openLog(path)
+  return { log, identity: undefined, linesBefore: createLineCounter(log) }
+}
 
 /** Places of refused rows count only lines that are not blank. */
 const lineNumbers = (piece: Buffer, errors: readonly Refusal[]): number[] => {
-  if (errors.length === 0) return []
   const numbers: number[] = []
-  const lines = piece.toString('latin1').split('\n')
-  for (const [place, line] of lines.entries()) if (/\S/.test(line)) numbers.push(place + 1)
+  for (const [place, line] of piece.toString().split('\n').entries()) if (/\S/.test(line)) numbers.push(place + 1)
   return errors.map(({ index }) => numbers[index] ?? 0)
 }
 
 export const createImport = (client: CollectorClient, { onProgress, onRefused }: Progress, stopping: AbortSignal) => {
-  const summary = emptySummary()
-  let linesBefore = 0
+  const summary: Summary = { accepted: 0, rejected: 0, skippedBytes: 0, bytes: 0, leftBytes: 0, refused: [] }
 
-  /** @returns where to go on reading, or undefined to take the next piece */
-  const send = async (piece: Piece, identity: string | undefined): Promise<number | undefined> => {
-    for (;;) {
-      const sent = await client.send(piece, identity)
-      if ('offset' in sent) {
-        // Somebody else was faster, or the answer to this very piece got lost.
-        if (sent.offset === piece.from) await wait(200)
-        else return sent.offset
-        continue
-      }
-      summary.accepted += sent.accepted
-      summary.rejected += sent.rejected
-      summary.bytes += piece.bytes.length
-      const numbers = lineNumbers(piece.bytes, sent.errors)
-      for (const [place, { message }] of sent.errors.entries()) {
-        if (summary.refused.length >= REFUSALS_SHOWN) break
-        const refused = { line: linesBefore + numbers[place]!, message }
-        summary.refused.push(refused)
-        onRefused(refused)
-      }
-      for (const byte of piece.bytes) if (byte === 0x0a) linesBefore++
-      return undefined
+  const show = async (
+    { bytes, from }: Piece,
+    errors: readonly Refusal[],
+    linesBefore: (offset: number) => Promise<number>,
+  ): Promise<void> => {
+    const shown = errors.slice(0, REFUSALS_SHOWN - summary.refused.length)
+    if (shown.length === 0) return
+    const before = await linesBefore(from)
+    for (const [place, line] of lineNumbers(bytes, shown).entries()) {
+      const refused = { line: before + line, message: shown[place]!.message }
+      summary.refused.push(refused)
+      onRefused(refused)
     }
   }
 
-  /** Reads a file up to its present end. */
-  const readOn = async (path: string, identity: Identity, following: boolean): Promise<void> => {
+  /** @returns how far the file is in now, where that is not the end of this piece */
+  const send = async (
+    piece: Piece,
+    identity: string | undefined,
+    linesBefore: Reading['linesBefore'],
+  ): Promise<number | undefined> => {
+    for (;;) {
+      const sent = await client.send(piece, identity)
+      if (!('offset' in sent)) {
+        summary.accepted += sent.accepted
+        summary.rejected += sent.rejected
+        summary.bytes += piece.bytes.length
+        await show(piece, sent.errors, linesBefore)
+        return undefined
+      }
+      // Somebody else was faster, or the answer to this very piece got lost.
+      if (sent.offset !== piece.from) return sent.offset === piece.to ? undefined : sent.offset
+      await wait(ASK_AGAIN_MS)
+    }
+  }
+
+  /** Reads up to the present end. `growing`: what has no line end yet is left for later. */
+  const readOn = async ({ log, identity, linesBefore }: Reading, growing: boolean): Promise<void> => {
+    if (!identity) return
     for (let again = true; again && !stopping.aborted;) {
       again = false
-      const state = await fileState(path)
-      for await (const { unfinished, ...piece } of linesOfFile(path, identity.offset)) {
-        if (stopping.aborted) return
-        if (unfinished && (following || (state && state.changedMsAgo < STILL_WRITTEN_MS))) {
-          summary.leftBytes = piece.bytes.length
-          return
-        }
-        const elsewhere = await send(piece, identity.name)
+      summary.leftBytes = 0
+      const { size } = await log.handle.stat()
+      for await (const { unfinished, ...piece } of linesOf(log, identity.offset)) {
+        if (unfinished && growing) summary.leftBytes = piece.bytes.length
+        if (stopping.aborted || (unfinished && growing)) return
+        const elsewhere = await send(piece, identity.name, linesBefore)
         identity.offset = elsewhere ?? piece.to
-        onProgress(identity.offset, path.endsWith('.gz') ? undefined : state?.size)
-        if (elsewhere !== undefined && elsewhere !== piece.to) {
-          again = true
-          break
-        }
+        onProgress(identity.offset, log.packed ? undefined : size)
+        again = elsewhere !== undefined
+        if (again) break
       }
     }
-    summary.leftBytes = 0
+  }
+
+  /** Whether it is known, and how far it was read. */
+  const recognise = async (reading: Reading, growing: boolean): Promise<void> => {
+    reading.identity = await identify(reading.log, await client.known(), growing)
+    summary.skippedBytes += reading.identity?.offset ?? 0
   }
 
   const file = async (path: string): Promise<Summary> => {
-    if (!(await fileState(path))) throw new CliError(`there is no file ${path}`, 2)
-    const identity = await identify(path, await client.known())
-    if (!identity) return summary
-    summary.skippedBytes = identity.offset
-    await readOn(path, identity, false)
-    return summary
-  }
-
-  /** Reads on as the file grows, and from the beginning of the next one when it is rotated. */
-  const follow = async (path: string): Promise<Summary> => {
-    let identity: Identity | undefined
-    let inode: number | undefined
-    while (!stopping.aborted) {
-      const state = await fileState(path)
-      if (state && (state.inode !== inode || (identity && state.size < identity.offset))) {
-        identity = await identify(path, await client.known())
-        // An empty file is known by nothing yet: look again when it has its first line.
-        inode = identity ? state.inode : undefined
-        if (identity && inode !== undefined) summary.skippedBytes ||= identity.offset
-      }
-      if (state && identity && state.size > identity.offset) await readOn(path, identity, true)
-      await wait(LOOK_EVERY_MS, undefined, { signal: stopping }).catch(() => {})
+    const reading = await begin(path)
+    try {
+      const { size, mtimeMs } = await reading.log.handle.stat()
+      const growing = Date.now() - mtimeMs < STILL_WRITTEN_MS
+      await recognise(reading, growing)
+      if (!reading.identity) summary.leftBytes = size
+      await readOn(reading, growing)
+      return summary
+    } finally {
+      await reading.log.handle.close()
     }
-    return summary
   }
 
   const stream = async (bytes: AsyncIterable<Buffer>): Promise<Summary> => {
-    for await (const piece of wholeLines(bytes, 0)) {
-      if (stopping.aborted) break
-      await send(piece, undefined)
+    let lines = 0
+    for await (const piece of wholeLines(withPauses(bytes, STREAM_PAUSE_MS), 0)) {
+      await send(piece, undefined, async () => lines)
+      lines += countLines(piece.bytes)
       onProgress(piece.to, undefined)
     }
     return summary
   }
 
-  return { file, follow, stream }
+  return { recognise, readOn, file, stream, summary }
 }
+
+export type Import = ReturnType<typeof createImport>

@@ -9,7 +9,7 @@ export const accessLog: Format = {
     for (const lines of linePieces(body)) {
       yield lines.flatMap((line) => {
         const bare = line.endsWith('\r') ? line.slice(0, -1) : line
-        if (bare === '') return []
+        if (!/\S/.test(bare)) return []
         return [bare.startsWith('{') ? nginxRow(bare) : combinedRow(bare)]
       })
     }
