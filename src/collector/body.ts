@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib'
 
 import { problem } from '../http/index.ts'
+import type { Growing } from './buffers.ts'
 
 export const MAX_SENT_BYTES = 10 * 2 ** 20
 export const MAX_UNPACKED_BYTES = 64 * 2 ** 20
@@ -42,7 +43,7 @@ async function* inflateEither(source: AsyncIterable<Buffer>): AsyncIterable<Buff
   await feeding
 }
 
-export const createBodies = () => {
+export const createBodies = (growing: () => Growing) => {
   let inFlight = 0
 
   const reserve = (bytes: number): void => {
@@ -65,13 +66,11 @@ export const createBodies = () => {
   ): Promise<Body> => {
     if (length !== undefined && length > MAX_SENT_BYTES) throw tooLarge('as sent', MAX_SENT_BYTES)
     const hash = fingerprint ? createHash('sha256') : undefined
-    const chunks: Buffer[] = []
-    let reserved = 0
+    const body = growing()
     let sent = 0
-    let unpacked = 0
     const release = (): void => {
-      inFlight -= reserved
-      reserved = 0
+      inFlight -= body.length
+      body.release()
     }
 
     const countSent = async function* (packed: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
@@ -83,12 +82,10 @@ export const createBodies = () => {
     }
     const collect = async (plain: AsyncIterable<Buffer>): Promise<void> => {
       for await (const chunk of plain) {
-        unpacked += chunk.length
-        if (unpacked > MAX_UNPACKED_BYTES) throw tooLarge('unpacked', MAX_UNPACKED_BYTES)
+        if (body.length + chunk.length > MAX_UNPACKED_BYTES) throw tooLarge('unpacked', MAX_UNPACKED_BYTES)
         reserve(chunk.length)
-        reserved += chunk.length
         hash?.update(chunk)
-        chunks.push(chunk)
+        body.append(chunk)
       }
     }
 
@@ -117,11 +114,7 @@ export const createBodies = () => {
             headers: { 'accept-encoding': ENCODINGS.join(', ') },
           })
       }
-      return {
-        bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, unpacked),
-        fingerprint: hash?.digest('base64url') ?? '',
-        release,
-      }
+      return { bytes: body.bytes(), fingerprint: hash?.digest('base64url') ?? '', release }
     } catch (error) {
       release()
       const { code } = error as NodeJS.ErrnoException

@@ -7,6 +7,7 @@ import type { Redis } from '../redis/index.ts'
 import type { Spool } from '../spool/index.ts'
 import { createAccept } from './accept.ts'
 import { createBodies } from './body.ts'
+import { createBuffers } from './buffers.ts'
 import { createIdempotency } from './idempotency.ts'
 import { createImports } from './imports.ts'
 import { createLocate } from './locate.ts'
@@ -34,9 +35,10 @@ export const createCollector = ({
   maskQuery: ReadonlySet<string>
   log: Logger
 }): { routes: (app: FastifyInstance) => void } => {
-  const bodies = createBodies()
+  const growing = createBuffers()
+  const bodies = createBodies(growing)
   const metrics = createCollectorMetrics(registry, bodies.inFlight)
-  const accept = createAccept({ spool, locate: createLocate(geo), mask: createMask(maskQuery), metrics })
+  const accept = createAccept({ spool, locate: createLocate(geo), mask: createMask(maskQuery), metrics, growing })
   const idempotency = createIdempotency({ journal: spool.journal, redis, log, owner: spool.id })
   const imports = createImports(spool.journal)
   return { routes: (app) => addRoutes(app, { accept, bodies, idempotency, imports, metrics, replay: spool.replay }) }

@@ -7,7 +7,7 @@ import { type ClickHouse, ClickHouseError, ident, param, sql } from '../clickhou
 import type { Journal } from './journal.ts'
 import type { SpoolMetrics } from './metrics.ts'
 import type { RecordMeta } from './record.ts'
-import { readSegment, type SealedSegment } from './segment.ts'
+import { createSegmentReader, type SealedSegment } from './segment.ts'
 import { MAX_PARTITIONS } from './writer.ts'
 
 const FIRST_WAIT_MS = 100
@@ -121,6 +121,8 @@ export const createInserter = ({
     metrics.insertSeconds.observe((performance.now() - started) / 1000)
     metrics.batchRows.observe(segment.rows)
   }
+
+  const readSegment = createSegmentReader()
 
   const bringIn = async (segment: SealedSegment): Promise<'inserted' | 'was there' | 'no rows'> => {
     const { records, damaged } = await readSegment(segment)
