@@ -68,6 +68,6 @@ export const runDemo = async ({
   out.write(
     `Hidden in it: ${count(day.truth.attackers.length)} addresses attack in ${ATTACK_KINDS.length} ways with ${count(hostile)} requests.\n`,
   )
-  out.write(`\nGraphiQL   ${url}/graphql\nCollector  ${url}/v1/requests\n`)
+  out.write(`\nGraphiQL   ${url}/graphql#key=${key}\nCollector  ${url}/v1/requests\n`)
   return day.truth
 }
