@@ -122,7 +122,7 @@ const checkGeo = async (config: Config, log: Log): Promise<Finding[]> => {
   await geo.stop()
   return sources.map(({ path, kind, type, buildDate, problem, bundled }) => {
     const part = `geo ${kind}`
-    if (problem) return warning(part, `${path}: ${problem}`, `mend it or set GEOIP_${kind.toUpperCase()}_DB`)
+    if (problem) return failed(part, `${path}: ${problem}`, `mend it or set GEOIP_${kind.toUpperCase()}_DB`)
     const days = buildDate ? Math.floor((Date.now() - buildDate.getTime()) / DAY_MS) : 0
     const what = `${type}, ${days} days old${bundled ? ', bundled' : ''}`
     if (days <= OLD_DATABASE_DAYS) return ok(part, what)

@@ -73,7 +73,8 @@ export const run = async (args: readonly string[]): Promise<number> => {
   const program = createProgram()
   try {
     await program.parseAsync(args, { from: 'user' })
-    return 0
+    // A command that has said all by itself, such as doctor, sets only this.
+    return Number(process.exitCode ?? 0)
   } catch (error) {
     const { line, exitCode } = explain(error, usageOf(program, args))
     if (line !== undefined) note(`vedette: ${line}`)

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 
@@ -17,17 +17,18 @@ const APACHE = fileURLToPath(new URL('../../../shared/data/access-logs/apache-co
 const hasApache = existsSync(APACHE)
 let folder = ''
 beforeAll(async () => {
-  folder = await temporaryFolder()
+  folder = await realpath(await temporaryFolder())
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Command lines of processes that have `text` in their environment. */
-const processesWith = async (text: string): Promise<string[]> => {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+/** Processes that have a file open below a folder. */
+const processesOn = async (path: string): Promise<string[]> => {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = await Promise.all(
     pids.map(async (pid) => {
-      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
-      return environment.includes(text) ? [await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')] : []
+      const fds = await readdir(`/proc/${pid}/fd`).catch(() => [])
+      const files = await Promise.all(fds.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
+      return files.some((file) => file.startsWith(`${path}/`)) ? [pid] : []
     }),
   )
   return found.flat()
@@ -38,9 +39,12 @@ it('without a running service works by itself on the embedded engine and leaves 
   const lines = logLines(5000)
   const path = join(folder, 'alone.log')
   await writeFile(path, textOf(lines))
-  const first = await vedette(['import', path, '--service', 'alone'], { DATA_DIR: dataDir })
+  const running = vedette(['import', path, '--service', 'alone'], { DATA_DIR: dataDir })
+  // The command and its engine.
+  await expect.poll(() => processesOn(dataDir), { interval: 20, timeout: 20_000 }).toHaveLength(2)
+  const first = await running
   expect(first).toMatchObject({ exitCode: 0, stderr: '', stdout: expect.stringContaining('5,000 rows taken') })
-  expect(await processesWith(`DATA_DIR=${dataDir}`)).toEqual([])
+  expect(await processesOn(dataDir)).toEqual([])
   for (const name of ['service.json', 'engine.json']) expect(existsSync(join(dataDir, name))).toBe(false)
   const again = await vedette(['import', path, '--service', 'alone'], { DATA_DIR: dataDir })
   expect(again).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(': 0 rows taken') })
