@@ -12,6 +12,8 @@ export interface Tally {
   sent: Set<string>
   /** Answers by status; `none`: the connection broke. */
   answers: Map<string, number>
+  /** Why nothing was taken, as the answers of 503 say it, numbers aside. */
+  reasons: Map<string, number>
   /** Answers of 503 without Retry-After, which there must be none of. */
   bare503: number
 }
@@ -20,6 +22,8 @@ export interface Clients {
   tally: Tally
   stop: () => Promise<void>
 }
+
+const DAY_MS = 86_400_000
 
 /**
  * Clients that send until they are stopped. Each row has an id of its own as its path. Half of the clients send with an
@@ -36,9 +40,9 @@ export const startClients = ({
   clients: number
   rowsPerPost: number
 }): Clients => {
-  const tally: Tally = { acknowledged: new Set(), sent: new Set(), answers: new Map(), bare503: 0 }
+  const tally: Tally = { acknowledged: new Set(), sent: new Set(), answers: new Map(), reasons: new Map(), bare503: 0 }
   const stopping = new AbortController()
-  const count = (what: string): void => void tally.answers.set(what, (tally.answers.get(what) ?? 0) + 1)
+  const count = (what: string, counts = tally.answers): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
 
   const post = async (body: string, ids: readonly string[], idempotencyKey: string | undefined): Promise<boolean> => {
     try {
@@ -51,9 +55,12 @@ export const startClients = ({
           ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
         },
       })
-      await response.text()
+      const text = await response.text()
       count(String(response.status))
-      if (response.status === 503 && !response.headers.get('retry-after')) tally.bare503++
+      if (response.status === 503) {
+        if (!response.headers.get('retry-after')) tally.bare503++
+        count((JSON.parse(text) as { detail: string }).detail.replaceAll(/\d+(\.\d+)?/g, 'N'), tally.reasons)
+      }
       if (response.status === 202) for (const id of ids) tally.acknowledged.add(id)
       return response.status === 202
     } catch {
@@ -67,8 +74,10 @@ export const startClients = ({
       const ids = Array.from({ length: 1 + Math.floor(Math.random() * rowsPerPost) }, () => randomUUID())
       for (const id of ids) tally.sent.add(id)
       const body = ids
-        .map((id) =>
+        .map((id, place) =>
           JSON.stringify({
+            // Of several days, so that an insert that is cut short may leave some partitions in and others out.
+            timestamp: Date.now() - (place % 3) * DAY_MS,
             ip: `10.${ids.length % 250}.0.1`,
             method: 'GET',
             path: `/${id}`,
@@ -96,6 +105,8 @@ export const startClients = ({
   }
 }
 
+const few = <T>(found: readonly T[]) => ({ count: found.length, some: found.slice(0, 3) })
+
 /** Every acknowledged row exactly once, none twice, none that nobody sent. */
 export const expectExactlyOnce = async (clickhouse: ClickHouse, { acknowledged, sent }: Tally): Promise<void> => {
   const { rows } = await clickhouse.query<{ id: string; times: number }>(
@@ -105,7 +116,6 @@ export const expectExactlyOnce = async (clickhouse: ClickHouse, { acknowledged, 
   const missing = [...acknowledged].filter((id) => !stored.has(id))
   const doubled = [...stored].filter(([, times]) => times !== 1)
   const unknown = [...stored.keys()].filter((id) => !sent.has(id))
-  const few = <T>(found: readonly T[]) => ({ count: found.length, some: found.slice(0, 3) })
   const none = { count: 0, some: [] }
   expect({ missing: few(missing), doubled: few(doubled), unknown: few(unknown) }).toEqual({
     missing: none,
