@@ -115,7 +115,9 @@ it('loses no key of many made at once in several processes', async () => {
   )
   for (const { keys } of all)
     await expect
-      .poll(() => made.filter(({ secret, apiKey }) => keys.authenticate(secret)?.keyId === apiKey.id).length)
+      .poll(() => made.filter(({ secret, apiKey }) => keys.authenticate(secret)?.keyId === apiKey.id).length, {
+        timeout: 10_000,
+      })
       .toBe(made.length)
 })
 
