@@ -89,6 +89,7 @@ export const createAccept = ({
     let rejected = 0
     await turns.yield()
     for (const piece of mark ? pastNoJson(format.rows(body)) : format.rows(body)) {
+      metrics.received.inc(piece.length)
       let text = ''
       for (const raw of piece) {
         const log = validate(raw, validation)

@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
 export interface CollectorMetrics {
+  received: Counter
   accepted: Counter
   rejected: Counter<'reason'>
   /** Whole requests, by what became of them. */
@@ -21,6 +22,11 @@ export const createCollectorMetrics = (registry: Registry, inFlightBytes: () => 
     }),
   )
   return {
+    received: new Counter({
+      name: 'vedette_rows_received_total',
+      help: 'Rows read from bodies, taken or not',
+      registers,
+    }),
     accepted: new Counter({
       name: 'vedette_rows_accepted_total',
       help: 'Rows taken: on disk and acknowledged',
