@@ -10,6 +10,8 @@ export default defineConfig({
     // Two at once is what two cores carry: the engine and Redis run beside them.
     maxWorkers: 2,
     testTimeout: 30_000,
+    // A busy machine takes its time; what is promised within some time says so itself.
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 60_000,
   },
 })

@@ -50,5 +50,9 @@ const make = async (): Promise<Page> => {
  */
 export const createGraphiqlPage = (): (() => Promise<Page>) => {
   let page: Promise<Page> | undefined
-  return () => (page ??= make())
+  return () =>
+    (page ??= make().catch((error: unknown) => {
+      page = undefined
+      throw error
+    }))
 }

@@ -8,6 +8,8 @@ export default defineConfig({
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 600_000,
+    // A busy machine takes its time; what is promised within some time says so itself.
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 120_000,
   },
 })
