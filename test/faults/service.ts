@@ -1,11 +1,21 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 
 import { expect, onTestFinished } from 'vitest'
 
 import { temporaryFolder } from '../support/app.ts'
 import { freePort, type ServiceProcess, startService } from '../support/process.ts'
 import { type Clients, startClients, type Tally } from './clients.ts'
+
+/** `expect.poll` for tests that run at the same time, where it does not know whose it is. */
+export const until = async (what: string, ms: number, holds: () => boolean | Promise<boolean>): Promise<void> => {
+  const deadline = Date.now() + ms
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${ms / 1000} s`)
+    await wait(100)
+  }
+}
 
 /** A service that a test may kill and start again, under load. */
 export interface Victim {
@@ -55,7 +65,7 @@ export const createVictim = async ({
       }),
     metric,
     drained: async () => {
-      await expect.poll(() => metric('vedette_spool_rows'), { timeout: 120_000, interval: 200 }).toBe(0)
+      await until('the spool is empty', 120_000, async () => (await metric('vedette_spool_rows')) === 0)
       expect(await metric('vedette_quarantined_rows_total')).toBe(0)
       expect(await metric('vedette_spool_damaged_bytes_total')).toBe(0)
     },
