@@ -1,5 +1,5 @@
 /** Longest stretch of decoding before others get the event loop. */
-const SLICE_MS = 4
+const SLICE_MS = 2
 
 export interface Turns {
   /** Resolves at once while the slice lasts, else when it is this caller's turn again. */
