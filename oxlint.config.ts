@@ -5,7 +5,7 @@ import { defineConfig } from 'oxlint'
  * and it comes in by the door: `../room/index.ts`.
  */
 const floors = [
-  ['config', 'principal'],
+  ['config', 'lock', 'principal'],
   ['geo', 'clickhouse', 'redis'],
   ['store', 'spool', 'http'],
   ['collector', 'ratelimit', 'jobs', 'analytics'],

@@ -28,6 +28,10 @@ export interface App {
 const FLUSH_GRACE_MS = 10_000
 const LONGEST_WAIT_MS = 30_000
 
+/** It may be well in a moment; whatever else went wrong, waiting does not mend it. */
+const isAway = (error: unknown): error is ClickHouseError =>
+  error instanceof ClickHouseError && ['unavailable', 'overloaded', 'timeout'].includes(error.kind)
+
 /** ClickHouse may be away when the service starts: the collector takes rows all the same, and the tables are made when it is back. */
 const migrateWhenThere = (
   clickhouse: ClickHouse,
@@ -42,8 +46,7 @@ const migrateWhenThere = (
       try {
         return await attempt()
       } catch (error) {
-        if (!(error instanceof ClickHouseError) || (error.kind !== 'unavailable' && error.kind !== 'overloaded'))
-          throw error
+        if (!isAway(error)) throw error
         log.warn({ reason: error.message, waitMs }, 'ClickHouse is away; its tables will be looked at when it is back')
         const timer = Promise.withResolvers<void>()
         const timeout = setTimeout(timer.resolve, waitMs)
@@ -96,7 +99,7 @@ const start = async (
       tablesReady = true
     },
     (error: unknown) => {
-      if (!(error instanceof ClickHouseError) || error.kind !== 'unavailable') throw error
+      if (!isAway(error)) throw error
     },
   )
 

@@ -6,7 +6,8 @@ import pino from 'pino'
 
 import { createClickHouse, type ClickHouse, ident, raw, sql } from '../../src/clickhouse/index.ts'
 import { encodeNdjson, generateDay } from '../../src/demo/index.ts'
-import { freePort, startService } from '../../test/support/process.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startService } from '../../test/support/process.ts'
 import { cpuOf, peakOf } from './cpu.ts'
 import { measureStages } from './stages.ts'
 

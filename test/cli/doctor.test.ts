@@ -9,7 +9,7 @@ import { temporaryFolder, testApp } from '../support/app.ts'
 import { testDatabase } from '../support/clickhouse.ts'
 import { vedette } from '../support/command.ts'
 import { maxmindCity, writeMmdb } from '../support/mmdb.ts'
-import { freePort } from '../support/process.ts'
+import { freePort } from '../support/free-port.ts'
 
 interface Finding {
   part: string

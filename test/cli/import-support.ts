@@ -7,7 +7,8 @@ import { type ClickHouse, sql } from '../../src/clickhouse/index.ts'
 import { temporaryFolder } from '../support/app.ts'
 import type { TestDatabase } from '../support/clickhouse.ts'
 import { type Outcome, spawnVedette, vedette } from '../support/command.ts'
-import { freePort, type ServiceProcess, startService } from '../support/process.ts'
+import { freePort } from '../support/free-port.ts'
+import { type ServiceProcess, startService } from '../support/process.ts'
 
 /** `count` lines of the combined format from the `from`th on. Every fifth line is equal to the one before it. */
 export const logLines = (count: number, from = 0, site = 'a'): string[] =>

@@ -7,7 +7,7 @@ import { raw } from '../../src/clickhouse/index.ts'
 import { temporaryFolder } from '../support/app.ts'
 import { testDatabase } from '../support/clickhouse.ts'
 import { type Outcome, vedette } from '../support/command.ts'
-import { freePort } from '../support/process.ts'
+import { freePort } from '../support/free-port.ts'
 
 const database = testDatabase({ migrated: false })
 let folder = ''

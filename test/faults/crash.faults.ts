@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createClickHouse } from '../../src/clickhouse/index.ts'
 import { temporaryFolder } from '../support/app.ts'
 import { silent } from '../support/clickhouse.ts'
-import { freePort, type ServiceProcess, startService } from '../support/process.ts'
+import { freePort } from '../support/free-port.ts'
+import { type ServiceProcess, startService } from '../support/process.ts'
 import { type Clients, expectExactlyOnce, startClients } from './clients.ts'
 
 const KILLS = Number(process.env['KILLS'] ?? 20)

@@ -5,7 +5,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 
 import { temporaryFolder } from '../support/app.ts'
-import { freePort, type ServiceProcess, startService } from '../support/process.ts'
+import { freePort } from '../support/free-port.ts'
+import { type ServiceProcess, startService } from '../support/process.ts'
 import { type Clients, startClients, type Tally } from './clients.ts'
 
 /** `expect.poll` for tests that run at the same time, where it does not know whose it is. */

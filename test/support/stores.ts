@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createConnection, createServer, type AddressInfo } from 'node:net'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -9,6 +9,7 @@ import pino from 'pino'
 import type { TestProject } from 'vitest/node'
 
 import { openEmbedded } from '../../src/clickhouse/embedded/index.ts'
+import { freePort } from './free-port.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -52,15 +53,6 @@ const installRedis = (): void => {
       'The tests need a Redis: put redis-server on PATH (such as "sudo apt-get install redis-server" or "brew install redis"), or set REDIS_URL to one that may be emptied',
     )
   }
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 const answersPing = (port: number): Promise<boolean> =>

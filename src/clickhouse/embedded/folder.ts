@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+
+import { tryLock } from '../../lock.ts'
 
 /** What `engine.json` tells commands beside a running service. */
 export interface EngineAddress {
@@ -46,19 +47,6 @@ export const openFolder = (dataDir: string): DataFolder => {
       renameSync(next, file)
     },
     removeAddress: () => rmSync(file, { force: true }),
-    lock: () => {
-      // Node has no flock; SQLite's file lock is one that the kernel gives back however this process ends.
-      const database = new DatabaseSync(join(path, 'engine.lock'), { timeout: 0 })
-      try {
-        database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
-      } catch (error) {
-        database.close()
-        if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return undefined
-        throw error
-      }
-      return () => database.close()
-    },
+    lock: () => tryLock(join(path, 'engine.lock')),
   }
 }
-
-const SQLITE_BUSY = 5
