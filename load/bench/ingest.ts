@@ -52,6 +52,14 @@ const measureFloor = async (clickhouse: ClickHouse, engine: number, folder: stri
   return Math.min(...rounds)
 }
 
+/** Node's flags of `npm start`: what is measured is what runs. */
+const startFlags = async (): Promise<string[]> => {
+  const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    scripts: { start: string }
+  }
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'))
+}
+
 interface Measured {
   clients: number
   rowsPerPost: number
@@ -68,7 +76,7 @@ export const run = async (): Promise<void> => {
   const stages = await measureStages(Buffer.from(encodeNdjson(events)), events.length)
 
   const port = await freePort()
-  const service = startService({ dataDir: folder, port, env: { LOG_LEVEL: 'error' } })
+  const service = startService({ dataDir: folder, port, env: { LOG_LEVEL: 'error' }, flags: await startFlags() })
   try {
     await service.ready()
     // The load stands for other machines: it takes what the service leaves.

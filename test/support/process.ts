@@ -25,12 +25,15 @@ export const startService = ({
   dataDir,
   port,
   env = {},
+  flags = [],
 }: {
   dataDir: string
   port: number
   env?: Record<string, string>
+  /** Of Node. */
+  flags?: readonly string[]
 }): ServiceProcess => {
-  const child: ChildProcess = spawn(process.execPath, [MAIN, 'serve'], {
+  const child: ChildProcess = spawn(process.execPath, [...flags, MAIN, 'serve'], {
     env: {
       ...process.env,
       LOG_LEVEL: 'warn',
