@@ -33,7 +33,7 @@ let zone = ''
 let minuteMs = 0
 
 /**
- * Rows of one body mostly share minute and zone, so only seconds and fraction are read anew: 0.1 µs instead of 1.2.
+ * Rows of one body mostly share minute and zone, so only seconds and fraction are read anew: 0.1 µs instead of 0.9.
  * Undefined: look at it the general way.
  */
 const parseAgain = (text: string): number | undefined => {

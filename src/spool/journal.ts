@@ -7,7 +7,7 @@ import { syncFolder } from './segment.ts'
 const HOUR_MS = 3_600_000
 /** How long the same request sent again gets the same answer. */
 export const RECEIPT_HOURS = 24
-/** About 300 bytes each, so at most some 300 MB; past it the oldest go early, which `evicted` counts. */
+/** Estimated at 300 bytes each, so some 300 MB at most; past it the oldest go early, which `evicted` counts. */
 const MAX_RECEIPTS = 1_000_000
 
 /**

@@ -8,7 +8,7 @@ const CLOSE = new Set([0x5d, 0x7d])
 
 const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 
-/** Longest text in which the place of an error is searched for: 17 parses, 5 ms. */
+/** Longest text in which the place of an error is searched for: halving it takes 16 parses, all in one slice. */
 const LONGEST_SEARCHED = 2 * PIECE_BYTES
 
 /** Where a text stops being JSON, where V8 says so; its end, where only the rest is missing. */
