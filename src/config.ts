@@ -21,6 +21,7 @@ export interface Config {
   dataDir: string
   /** `http(s)://user:pass@host:8123/database`; undefined: the embedded engine in `dataDir`. */
   clickhouseUrl: string | undefined
+  /** One server; several of a cluster; or sentinels, `redis+sentinel://user:pass@host:26379/master`. */
   redisUrls: readonly string[]
   geoipCityDbs: readonly string[]
   geoipAsnDbs: readonly string[]
@@ -34,6 +35,8 @@ export interface Config {
   retentionDays: number
   /** Lower-case names of query parameters whose values are stored as `***`. */
   maskQuery: ReadonlySet<string>
+  /** YAML or JSON with rate limit policies, followed while it changes; undefined: none. */
+  policyFile: string | undefined
   logLevel: LogLevel
 }
 
@@ -82,6 +85,20 @@ const url = (name: string, given: string, protocols: readonly string[]): string 
   return given
 }
 
+const REDIS = ['redis:', 'rediss:', 'redis+sentinel:', 'rediss+sentinel:']
+
+const redis = (env: Environment): string[] => {
+  const urls = list(env, 'REDIS_URL').map((item) => url('REDIS_URL', item, REDIS))
+  const sentinels = urls.filter((item) => item.includes('+sentinel:'))
+  if (sentinels.length > 0 && (sentinels.length < urls.length || new URL(urls[0]!).pathname.length < 2))
+    refuse(
+      'REDIS_URL',
+      `${urls.length} addresses, ${sentinels.length} of them of sentinels`,
+      'sentinels alone, the first with the name of the master: redis+sentinel://user:password@host:26379/mymaster',
+    )
+  return urls
+}
+
 const cidr = (name: string, given: string): string => {
   const text = given.includes('/') ? given : `${given}/${given.includes(':') ? 128 : 32}`
   return ipaddr.isValidCIDR(text)
@@ -106,7 +123,7 @@ export const loadConfig = (env: Environment = process.env): Config => {
   const host = env['HOST'] || '127.0.0.1'
   const roles = list(env, 'ROLES').map((role) => choice('ROLES', role, ROLES))
   const clickhouseUrl = env['CLICKHOUSE_URL'] && url('CLICKHOUSE_URL', env['CLICKHOUSE_URL'], ['http:', 'https:'])
-  const redisUrls = list(env, 'REDIS_URL').map((item) => url('REDIS_URL', item, ['redis:', 'rediss:']))
+  const redisUrls = redis(env)
   const split = roles.length > 0 && roles.length < ROLES.length
   if (split && (!clickhouseUrl || redisUrls.length === 0)) {
     refuse(
@@ -149,6 +166,7 @@ export const loadConfig = (env: Environment = process.env): Config => {
         .map((name) => name.trim().toLowerCase())
         .filter(Boolean),
     ),
+    policyFile: env['POLICY_FILE'] ? resolve(env['POLICY_FILE']) : undefined,
     logLevel: choice('LOG_LEVEL', env['LOG_LEVEL'] || 'info', LOG_LEVELS),
   }
 }

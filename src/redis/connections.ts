@@ -30,28 +30,51 @@ const NODE = {
   connectionName: 'vedette',
 } satisfies RedisOptions
 
-const cluster = (urls: readonly string[]): Cluster => {
-  const first = new URL(urls[0]!)
-  return new Cluster(
-    urls.map((url) => {
-      const { hostname, port } = new URL(url)
-      return { host: hostname.replaceAll(/[[\]]/g, ''), port: Number(port || 6379) }
-    }),
+const hostOf = ({ hostname }: URL): string => hostname.replaceAll(/[[\]]/g, '')
+
+const credentialsOf = ({ username, password, protocol }: URL) => ({
+  username: decodeURIComponent(username) || undefined,
+  password: decodeURIComponent(password) || undefined,
+  tls: protocol.startsWith('rediss') ? {} : undefined,
+})
+
+const cluster = (urls: readonly string[]): Cluster =>
+  new Cluster(
+    urls.map((url) => ({ host: hostOf(new URL(url)), port: Number(new URL(url).port || 6379) })),
     {
       ...COMMON,
       clusterRetryStrategy: retry,
       slotsRefreshTimeout: CONNECT_MS,
-      redisOptions: {
-        ...NODE,
-        username: decodeURIComponent(first.username) || undefined,
-        password: decodeURIComponent(first.password) || undefined,
-        tls: first.protocol === 'rediss:' ? {} : undefined,
-      },
+      redisOptions: { ...NODE, ...credentialsOf(new URL(urls[0]!)) },
     },
   )
+
+/** The sentinels name the master; user and password are of the servers, and of the sentinels too where these ask for them. */
+const sentinel = (urls: readonly string[]): Connection => {
+  const first = new URL(urls[0]!)
+  const [, name, database] = first.pathname.split('/')
+  const { username, password, tls } = credentialsOf(first)
+  return new Connection({
+    ...COMMON,
+    ...NODE,
+    sentinels: urls.map((url) => ({ host: hostOf(new URL(url)), port: Number(new URL(url).port || 26_379) })),
+    name: decodeURIComponent(name ?? ''),
+    db: Number(database || 0),
+    username,
+    password,
+    tls,
+    sentinelUsername: username,
+    sentinelPassword: password,
+    sentinelTLS: tls,
+    enableTLSForSentinelMode: tls !== undefined,
+    retryStrategy: retry,
+    sentinelRetryStrategy: retry,
+  })
 }
 
 const single = (url: string): Connection => new Connection(url, { ...COMMON, ...NODE, retryStrategy: retry })
+
+const isSentinel = (url: string): boolean => url.includes('+sentinel:')
 
 /** One line when it goes and one when it is back, not one for each try. */
 const tellState = (connection: Connection | Cluster, use: string, log: Log): void => {
@@ -66,10 +89,17 @@ const tellState = (connection: Connection | Cluster, use: string, log: Log): voi
   })
 }
 
-export const createConnections = (urls: readonly string[], log: Log): Connections => {
-  const open = () => (urls.length > 1 ? cluster(urls) : single(urls[0]!))
-  const connections = { commands: open(), subscriber: open() }
-  tellState(connections.commands, 'commands', log)
-  tellState(connections.subscriber, 'subscriptions', log)
-  return connections
+/** One more connection, not made yet. `use` names it in the log. */
+export const openConnection = (
+  urls: readonly string[],
+  { use, log }: { use: string; log: Log },
+): Connection | Cluster => {
+  const connection = isSentinel(urls[0]!) ? sentinel(urls) : urls.length > 1 ? cluster(urls) : single(urls[0]!)
+  tellState(connection, use, log)
+  return connection
 }
+
+export const createConnections = (urls: readonly string[], log: Log): Connections => ({
+  commands: openConnection(urls, { use: 'commands', log }),
+  subscriber: openConnection(urls, { use: 'subscriptions', log }),
+})

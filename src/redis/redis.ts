@@ -11,7 +11,10 @@ export interface RedisDependencies {
   deadlineMs?: number
 }
 
-/** No address: the stand-in within this process; one: a server; several: a Redis Cluster. */
+/**
+ * No address: the stand-in within this process; one: a server; several: a Redis Cluster, or the sentinels
+ * (`redis+sentinel://host:26379/name`) that know the server called `name`.
+ */
 export const createRedis = (
   urls: readonly string[],
   { log, prefix = 'vedette:', deadlineMs = 500 }: RedisDependencies,

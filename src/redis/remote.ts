@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { createChannels } from './channels.ts'
-import { createConnections, type Log } from './connections.ts'
+import { createConnections, type Log, openConnection } from './connections.ts'
 import { createAcquire } from './lease.ts'
 import { type Redis, RedisError } from './types.ts'
 
@@ -55,9 +55,11 @@ export const createRemote = (
   subscriber.on('message', (channel: string, text: string) => channels.deliver(channel.slice(prefix.length), text))
 
   const connections = [commands, subscriber]
+  let started = false
   return {
     shared: true,
     start: async () => {
+      started = true
       const ready = Promise.allSettled(connections.map((connection) => connection.connect()))
       await Promise.race([ready, sleep(2 * deadlineMs, undefined, { ref: false })])
     },
@@ -76,6 +78,13 @@ export const createRemote = (
       return () => {
         if (channels.remove(channel, listener)) subscriber.unsubscribe(prefix + channel).catch(() => {})
       }
+    },
+    connection: (use) => {
+      const connection = openConnection(urls, { use, log })
+      connections.push(connection)
+      // It may be away now; the connection goes on trying.
+      if (started) connection.connect().catch(() => {})
+      return connection
     },
     acquire: createAcquire(
       {

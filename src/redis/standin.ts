@@ -64,6 +64,7 @@ export const createStandIn = ({ log, prefix }: { log: Log; prefix: string }): Re
       channels.add(channel, listener)
       return () => void channels.remove(channel, listener)
     },
+    connection: () => undefined,
     acquire: createAcquire(
       {
         take: async (key, token, ttlMs) => setIfAbsent(key, token, ttlMs),

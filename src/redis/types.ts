@@ -1,3 +1,5 @@
+import type { Cluster, Redis as Connection } from 'ioredis'
+
 /**
  * What Vedette asks of Redis, or of the stand-in within this process where there is none. Each call ends within the
  * deadline (500 ms): a slow Redis is worse than a dead one.
@@ -27,6 +29,12 @@ export interface Redis {
    * @returns stops listening
    */
   subscribe: (channel: string, listener: (message: unknown) => void) => () => void
+
+  /**
+   * A connection of its own, for callers with scripts and deadlines of their own; connected and ended with the others.
+   * Undefined: there is no Redis. `use` names it in the log.
+   */
+  connection: (use: string) => Connection | Cluster | undefined
 
   /** Undefined: somebody else holds it. @throws {RedisError} */
   acquire: (name: string, options?: LeaseOptions) => Promise<Lease | undefined>
