@@ -21,6 +21,8 @@ export interface Principal {
   services: readonly string[] | null
   /** What its GraphQL queries may cost in an hour. */
   pointsPerHour: number
+  /** How many POSTs the collector takes from it in a minute. */
+  postsPerMinute: number
 }
 
 /** Whether one of these scopes is held; ADMIN holds each. */

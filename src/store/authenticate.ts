@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 
 import type { Principal } from '../principal.ts'
-import type { KeyRecord } from './record.ts'
+import { type KeyRecord, postsPerMinuteOf } from './record.ts'
 import { hashOf } from './secret.ts'
 import type { Version } from './types.ts'
 
@@ -30,7 +30,14 @@ export const createKeyIndex = () => {
           hash: Buffer.from(hash, 'base64url'),
           expiresAt: expiresAt === null ? Infinity : Date.parse(expiresAt),
           revoked,
-          principal: { keyId: id, name, scopes: new Set(scopes), services, pointsPerHour },
+          principal: {
+            keyId: id,
+            name,
+            scopes: new Set(scopes),
+            services,
+            pointsPerHour,
+            postsPerMinute: postsPerMinuteOf(value!),
+          },
         })
       }
       entries = next

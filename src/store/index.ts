@@ -2,6 +2,7 @@ export { type ApiKeysDependencies, createApiKeys } from './apikeys.ts'
 export {
   type ApiKey,
   type ApiKeys,
+  type Change,
   type KeyChange,
   type NewApiKey,
   StoreError,

@@ -10,6 +10,8 @@ export interface KeyRecord {
   scopes: readonly Scope[]
   services: readonly string[] | null
   pointsPerHour: number
+  /** Absent in keys from before there was such a number: the default. */
+  postsPerMinute?: number
   createdAt: string
   createdBy: string
   expiresAt: string | null
@@ -19,6 +21,8 @@ export interface KeyRecord {
 
 const POINTS_PER_HOUR = 100_000
 const MAX_POINTS_PER_HOUR = 1_000_000_000
+const POSTS_PER_MINUTE = 300_000
+const MAX_POSTS_PER_MINUTE = 10_000_000
 
 const invalid = (field: string, message: string): StoreError =>
   new StoreError('INVALID', `${field}: ${message}`, { field })
@@ -39,9 +43,15 @@ const checkServices = (scopes: readonly Scope[], services: readonly string[] | n
     throw invalid('services', 'a key with ADMIN can make keys for all services, so it cannot be bound to some')
 }
 
+const checkNumber = (field: string, given: number, max: number): void => {
+  if (!Number.isInteger(given) || given < 1 || given > max)
+    throw invalid(field, `${given} is not allowed; give a whole number from 1 to ${max}`)
+}
+
 /** @throws {StoreError} INVALID, naming the field, what was given and what is allowed */
 export const checkNewKey = (key: NewApiKey): Omit<KeyRecord, 'hash' | 'prefix'> => {
-  const { name, scopes, services = null, expiresAt = null, pointsPerHour = POINTS_PER_HOUR, by } = key
+  const { name, scopes, services = null, expiresAt = null, by } = key
+  const { pointsPerHour = POINTS_PER_HOUR, postsPerMinute = POSTS_PER_MINUTE } = key
   if (name === '' || name.length > 100 || !isPlain(name))
     throw invalid('name', `${JSON.stringify(name.slice(0, 120))} is not allowed; give 1 to 100 printable characters`)
   if (scopes.length === 0) throw invalid('scopes', `at least one is needed, of ${SCOPES.join(', ')}`)
@@ -55,16 +65,14 @@ export const checkNewKey = (key: NewApiKey): Omit<KeyRecord, 'hash' | 'prefix'> 
         ? 'not a time; give RFC 3339'
         : `${expiresAt.toISOString()} is over; give a time to come`,
     )
-  if (!Number.isInteger(pointsPerHour) || pointsPerHour < 1 || pointsPerHour > MAX_POINTS_PER_HOUR)
-    throw invalid(
-      'pointsPerHour',
-      `${pointsPerHour} is not allowed; give a whole number from 1 to ${MAX_POINTS_PER_HOUR}`,
-    )
+  checkNumber('pointsPerHour', pointsPerHour, MAX_POINTS_PER_HOUR)
+  checkNumber('postsPerMinute', postsPerMinute, MAX_POSTS_PER_MINUTE)
   return {
     name,
     scopes: SCOPES.filter((scope) => scopes.includes(scope)),
     services: services && [...new Set(services)],
     pointsPerHour,
+    postsPerMinute,
     createdAt: new Date().toISOString(),
     createdBy: by,
     expiresAt: expiresAt?.toISOString() ?? null,
@@ -75,11 +83,14 @@ export const checkNewKey = (key: NewApiKey): Omit<KeyRecord, 'hash' | 'prefix'> 
 
 const asDate = (text: string | null): Date | null => (text === null ? null : new Date(text))
 
+export const postsPerMinuteOf = ({ postsPerMinute = POSTS_PER_MINUTE }: KeyRecord): number => postsPerMinute
+
 export const asApiKey = ({ id, value }: Version<KeyRecord>, lastUsedAt: Date | null): ApiKey => {
   const { hash: _, createdAt, expiresAt, revokedAt, ...rest } = value!
   return {
     id,
     ...rest,
+    postsPerMinute: postsPerMinuteOf(value!),
     createdAt: new Date(createdAt),
     expiresAt: asDate(expiresAt),
     revokedAt: asDate(revokedAt),

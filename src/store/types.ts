@@ -24,6 +24,8 @@ export interface Versions<T> {
   /** Loads what there is. With ClickHouse away: the last snapshot, and a line in the log. */
   start: () => Promise<void>
   stop: () => Promise<void>
+  /** False: neither ClickHouse nor a snapshot has said yet what there is, so that "none" means nothing. */
+  readonly loaded: boolean
   /** From memory: at most 2 s behind other processes. Removed ones are left out. */
   get: (id: string) => Version<T> | undefined
   list: () => Version<T>[]
@@ -39,12 +41,31 @@ export interface Versions<T> {
     change: (current: Version<T> | undefined) => T | undefined,
     options: { by: string },
   ) => Promise<Version<T>>
+  /**
+   * As `update` for many things, each `id` once, in one statement for every 100,000: a hundred thousand in some seconds.
+   * - All or none up to 100,000: what `change` throws, or ClickHouse being away, leaves everything as it was. Of more, the
+   *   first hundred thousands may be there when a later one fails; the same again brings the rest.
+   * - UNAVAILABLE after the rows were sent (no answer in time) leaves open whether they were taken.
+   * - It is for things where the last word counts. Of two changes of one thing in the same instant both `update`s hold; here
+   *   the other's may be passed over where no lease keeps the two apart (Redis away, or two processes without one).
+   * @throws {StoreError} UNAVAILABLE
+   */
+  writeMany: (changes: readonly Change<T>[], options: { by: string }) => Promise<Version<T>[]>
   /** From ClickHouse, newest first: of one thing, or of all of this kind. @throws {StoreError} UNAVAILABLE */
   history: (filter?: { id?: string; limit?: number }) => Promise<Version<T>[]>
   /** Takes over now what ClickHouse has. @throws {StoreError} UNAVAILABLE */
   refresh: () => Promise<void>
-  /** Called after each change of what is in memory. @returns stops it */
-  onChange: (listener: () => void) => () => void
+  /**
+   * Called after each change of what is in memory with what changed, some thousands at a time where it is many. Removed ones
+   * have no value. @returns stops it
+   */
+  onChange: (listener: (changed: readonly Version<T>[]) => void) => () => void
+}
+
+export interface Change<T> {
+  id: string
+  /** As in `update`. */
+  change: (current: Version<T> | undefined) => T | undefined
 }
 
 /** Stable codes: INVALID (what was asked cannot be), NOT_FOUND, CONFLICT (changed since it was read), UNAVAILABLE (ClickHouse or Redis is away; try again). */
@@ -72,7 +93,10 @@ export interface ApiKey {
   scopes: readonly Scope[]
   /** The only services that it writes and reads; null: all. */
   services: readonly string[] | null
+  /** What its GraphQL queries may cost in an hour. */
   pointsPerHour: number
+  /** How many POSTs the collector takes from it in a minute. */
+  postsPerMinute: number
   createdAt: Date
   createdBy: string
   expiresAt: Date | null
@@ -87,7 +111,10 @@ export interface NewApiKey {
   scopes: readonly Scope[]
   services?: readonly string[] | null
   expiresAt?: Date | null
+  /** 1 to 1,000,000,000. Default 100,000. */
   pointsPerHour?: number
+  /** 1 to 10,000,000. Default 300,000. */
+  postsPerMinute?: number
   /** Who makes it: API key id, "cli" or "system". */
   by: string
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -5,9 +6,11 @@ import type { Logger } from 'pino'
 
 import type { ClickHouse } from '../clickhouse/index.ts'
 import type { Redis } from '../redis/index.ts'
-import { createSnapshot } from './snapshot.ts'
-import { createTable } from './table.ts'
-import { StoreError, type Version, type Versions } from './types.ts'
+import { createFollow } from './follow.ts'
+import { createKeeper } from './keeper.ts'
+import { inSlices } from './slices.ts'
+import { createTable, supersedes } from './table.ts'
+import { type Change, StoreError, type Version, type Versions } from './types.ts'
 
 export interface VersionsDependencies {
   /** The sort of thing, such as `api_key`. */
@@ -26,48 +29,68 @@ const LEASE_WAIT_MS = 2_000
 /** Without a lease (Redis away) each round one of the writers wins; 13 losses in a row were seen with eight of them. */
 const TRIES = 40
 const LONGEST_PAUSE_MS = 100
+/** Rows of one insert: one block of the store, and so all or none. */
+const MOST_ROWS = 100_000
 
 /** `T` is what JSON can hold: no Date, no Map. */
 export const createVersions = <T>(dependencies: VersionsDependencies): Versions<T> => {
   const { kind, clickhouse, redis, dataDir, pollMs = 1_000 } = dependencies
   const log = dependencies.log.child({ kind })
   const table = createTable<T>(clickhouse, kind)
-  const snapshot = dataDir === undefined ? undefined : createSnapshot<T>(join(dataDir, 'store', `${kind}.json`))
   const channel = `store:${kind}`
-  const listeners = new Set<() => void>()
+  const listeners = new Set<(changed: readonly Version<T>[]) => void>()
 
   /** Removed ones too, since their version goes on counting. */
-  let known = new Map<string, Version<T>>()
-  let mark: string | undefined
-  /** Written here while a load was under way, which may not have seen it. */
-  const written = new Map<string, Version<T>>()
+  const known = new Map<string, Version<T>>()
+  const keeper = createKeeper<T>(dataDir && join(dataDir, 'store', `${kind}.json`), known, log)
+  /** Written here while everything is being read, which may not see it. Undefined: it is not. */
+  let written: Map<string, Version<T>> | undefined
+  let loaded = false
   let away = false
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let unsubscribe: (() => void) | undefined
 
-  const adopt = async (next: Map<string, Version<T>>) => {
-    known = next
-    for (const listener of listeners) listener()
-    await snapshot?.save([...known.values()]).catch((error: unknown) => {
-      log.error(
-        { err: error },
-        'the snapshot cannot be written; a start without ClickHouse would not know the last changes',
-      )
-    })
+  const tell = (changed: readonly Version<T>[]): void => {
+    if (changed.length === 0) return
+    keeper.changed()
+    for (const listener of listeners) listener(changed)
   }
 
-  const load = async (): Promise<void> => {
-    written.clear()
-    // The mark goes first: a row that comes in between is then read twice rather than never.
-    const newMark = await table.mark()
-    if (newMark === mark) return
-    const loaded = new Map((await table.newest()).map((version) => [version.id, version]))
-    for (const version of written.values())
-      if ((loaded.get(version.id)?.version ?? 0) < version.version) loaded.set(version.id, version)
-    mark = newMark
-    await adopt(loaded)
+  const take = (versions: readonly Version<T>[]): void => {
+    const changed: Version<T>[] = []
+    for (const version of versions) {
+      if (!supersedes(version, known.get(version.id))) continue
+      known.set(version.id, version)
+      changed.push(version)
+    }
+    tell(changed)
   }
+
+  const follow = createFollow<T>({
+    table,
+    take,
+    beforeAll: () => {
+      written = new Map()
+    },
+    replace: (versions) => {
+      const changed = versions.filter((version) => {
+        const before = known.get(version.id)
+        const ours = written?.get(version.id)
+        if (ours && !supersedes(version, ours)) return false
+        return before?.version !== version.version || before.changedAt.getTime() !== version.changedAt.getTime()
+      })
+      for (const version of changed) known.set(version.id, version)
+      tell(changed)
+    },
+    afterAll: (ids) => {
+      loaded = true
+      const gone = [...known.values()].filter(({ id }) => !ids.has(id) && !written?.has(id))
+      written = undefined
+      for (const { id } of gone) known.delete(id)
+      tell(gone.map((version) => ({ ...version, value: undefined })))
+    },
+  })
 
   let last: Promise<void> = Promise.resolve()
   let queued: Promise<void> | undefined
@@ -77,7 +100,7 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
       .catch(() => {})
       .then(() => {
         queued = undefined
-        last = load()
+        last = follow().then(keeper.keep)
         return last
       })
     return queued
@@ -104,16 +127,12 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
 
   const start = async (): Promise<void> => {
     unsubscribe = redis.subscribe(channel, () => void tryRefresh())
-    if (!(await tryRefresh()) && snapshot) {
-      try {
-        const saved = await snapshot.load()
-        if (saved) {
-          known = new Map(saved.versions.map((version) => [version.id, version]))
-          for (const listener of listeners) listener()
-          log.warn(`starting with the ${known.size} known at ${saved.savedAt.toISOString()}`)
-        }
-      } catch (error) {
-        log.error({ err: error }, 'the snapshot cannot be read; starting with none')
+    if (!(await tryRefresh())) {
+      const saved = await keeper.load()
+      if (saved) {
+        for await (const versions of inSlices(saved.versions)) take(versions)
+        loaded = true
+        log.warn(`starting with the ${known.size} known at ${saved.savedAt.toISOString()}`)
       }
     }
     timer = setTimeout(() => void poll(), pollMs)
@@ -123,40 +142,66 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
    * What keeps two writers apart is the token of the insert; the lease only spares them the collision. So a change goes
    * through without Redis as well: a key must be revocable when half of everything is down.
    */
-  const lease = async () => {
-    try {
-      return await redis.acquire(channel, { waitMs: LEASE_WAIT_MS })
-    } catch (error) {
+  const withLease = async <R>(work: () => Promise<R>): Promise<R> => {
+    const held = await redis.acquire(channel, { waitMs: LEASE_WAIT_MS }).catch((error: unknown) => {
       log.debug({ err: error }, 'writing without a lease')
       return undefined
-    }
-  }
-
-  const put = async (next: Version<T>): Promise<boolean> => {
-    if (!(await table.add(next))) return false
-    written.set(next.id, next)
-    await adopt(new Map(known).set(next.id, next))
-    // Missed messages are made good by the poll.
-    await redis.publish(channel, { id: next.id, version: next.version }).catch(() => {})
-    return true
-  }
-
-  const update: Versions<T>['update'] = async (id, change, { by }) => {
-    const held = await lease()
+    })
     try {
-      for (let tries = 0; tries < TRIES; tries++) {
-        const current = await table.newestOf(id)
-        const value = change(current)
-        if (current && value === current.value) return current
-        const next = { id, version: (current?.version ?? 0) + 1, value, changedAt: new Date(), changedBy: by }
-        if (await put(next)) return next
-        await pause(Math.random() * Math.min(LONGEST_PAUSE_MS, 10 * (tries + 1)))
-      }
-      throw new StoreError('UNAVAILABLE', `${kind} ${id} is being changed by many at once; try again`)
+      return await work()
     } finally {
       await held?.release()
     }
   }
+
+  /** After rows of ours are in the store. Missed messages are made good by the poll. */
+  const adopt = async (versions: readonly Version<T>[], message: object): Promise<void> => {
+    for (const version of versions) written?.set(version.id, version)
+    for await (const some of inSlices(versions)) take(some)
+    await keeper.keep()
+    await redis.publish(channel, message).catch(() => {})
+  }
+
+  const updateOne = async ({ id, change }: Change<T>, by: string): Promise<Version<T>> => {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const current = await table.newestOf(id)
+      const value = change(current)
+      if (current && value === current.value) return current
+      const next = { id, version: (current?.version ?? 0) + 1, value, changedAt: new Date(), changedBy: by }
+      if (await table.add(next)) {
+        await adopt([next], { id, version: next.version })
+        return next
+      }
+      await pause(Math.random() * Math.min(LONGEST_PAUSE_MS, 10 * (tries + 1)))
+    }
+    throw new StoreError('UNAVAILABLE', `${kind} ${id} is being changed by many at once; try again`)
+  }
+
+  const update: Versions<T>['update'] = (id, change, { by }) => withLease(() => updateOne({ id, change }, by))
+
+  const writeMany: Versions<T>['writeMany'] = (changes, { by }) =>
+    withLease(async () => {
+      await refresh()
+      const changedAt = new Date()
+      const results = new Map<string, Version<T>>()
+      const rows: Version<T>[] = []
+      for await (const some of inSlices(changes))
+        for (const { id, change } of some) {
+          if (results.has(id)) throw new TypeError(`${kind} ${id} is to be changed twice at once`)
+          const current = known.get(id)
+          const value = change(current)
+          const next = { id, version: (current?.version ?? 0) + 1, value, changedAt, changedBy: by }
+          if (!current || value !== current.value) rows.push(next)
+          results.set(id, !current || value !== current.value ? next : current)
+        }
+      for (let from = 0; from < rows.length; from += MOST_ROWS) {
+        const chunk = rows.slice(from, from + MOST_ROWS)
+        const twice = await table.addMany(chunk, `store:${kind}:many:${randomUUID()}`)
+        await adopt(chunk, { rows: chunk.length })
+        for (const change of changes) if (twice.has(change.id)) results.set(change.id, await updateOne(change, by))
+      }
+      return changes.map(({ id }) => results.get(id)!)
+    })
 
   return {
     start,
@@ -165,6 +210,10 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
       unsubscribe?.()
       clearTimeout(timer)
       await Promise.allSettled([last, queued])
+      await keeper.stop()
+    },
+    get loaded() {
+      return loaded
     },
     get: (id) => {
       const version = known.get(id)
@@ -186,6 +235,7 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
         { by },
       ),
     update,
+    writeMany,
     history: ({ id, limit = 100 } = {}) => table.history({ id, limit }),
     refresh,
     onChange: (listener) => {

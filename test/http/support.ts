@@ -16,6 +16,7 @@ export const principal = (...scopes: Scope[]): Principal => ({
   scopes: new Set(scopes),
   services: null,
   pointsPerHour: 1_000,
+  postsPerMinute: 1_000,
 })
 
 /** Three keys; their secrets are long enough to be looked for in logs. */

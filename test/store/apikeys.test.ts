@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 
 import { sql } from '../../src/clickhouse/index.ts'
-import type { NewApiKey } from '../../src/store/index.ts'
-import { testDatabase } from '../support/clickhouse.ts'
+import { createRedis } from '../../src/redis/index.ts'
+import { createVersions, type NewApiKey } from '../../src/store/index.ts'
+import { silent, testDatabase } from '../support/clickhouse.ts'
 import { services } from './support.ts'
 
 const database = testDatabase()
@@ -31,6 +32,7 @@ it('tells who a secret belongs to, with scopes, services and limits', async () =
     scopes: ['LOGS_READ', 'COLLECT', 'COLLECT'],
     services: ['shop', 'blog', 'shop'],
     pointsPerHour: 50,
+    postsPerMinute: 7,
   })
   expect(keys.authenticate(secret)).toEqual({
     keyId: apiKey.id,
@@ -38,6 +40,7 @@ it('tells who a secret belongs to, with scopes, services and limits', async () =
     scopes: new Set(['COLLECT', 'LOGS_READ']),
     services: ['shop', 'blog'],
     pointsPerHour: 50,
+    postsPerMinute: 7,
   })
 })
 
@@ -121,6 +124,25 @@ it('loses no key of many made at once in several processes', async () => {
       .toBe(made.length)
 })
 
+it('a key from before there was a number of POSTs has the default', async () => {
+  const { keys } = await process()
+  const { apiKey, secret } = await keys.create(collector)
+  const records = createVersions<Record<string, unknown>>({
+    kind: 'api_key',
+    clickhouse: database.clickhouse,
+    redis: createRedis([], { log: silent }),
+    log: silent,
+    dataDir: undefined,
+  })
+  await records.start()
+  const { postsPerMinute: _, ...before } = records.get(apiKey.id)!.value!
+  await records.write(apiKey.id, before, { by: 'cli' })
+  await records.stop()
+  await keys.refresh()
+  expect(keys.get(apiKey.id)).toMatchObject({ id: apiKey.id, postsPerMinute: 300_000 })
+  expect(keys.authenticate(secret)?.postsPerMinute).toBe(300_000)
+})
+
 describe('refuses what cannot be, naming the field', () => {
   it.each<[field: string, change: Partial<NewApiKey>, message: RegExp]>([
     ['name', { name: '' }, /1 to 100 printable characters/],
@@ -135,6 +157,8 @@ describe('refuses what cannot be, naming the field', () => {
     ['expiresAt', { expiresAt: new Date('never') }, /not a time/],
     ['pointsPerHour', { pointsPerHour: 0 }, /whole number from 1/],
     ['pointsPerHour', { pointsPerHour: 1.5 }, /1\.5 is not allowed/],
+    ['postsPerMinute', { postsPerMinute: 0 }, /0 is not allowed; give a whole number from 1 to 10000000/],
+    ['postsPerMinute', { postsPerMinute: 10_000_001 }, /10000001 is not allowed/],
   ])('%s %j', async (field, change, message) => {
     const { keys } = await process()
     const refused = keys.create({ ...collector, ...change })
