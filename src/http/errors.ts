@@ -1,12 +1,10 @@
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
+import { pathOf } from './path.ts'
 import { Problem, problem, problemBody, PROBLEM_TYPE } from './problem.ts'
-
-/** The path alone: a query may hold a key. */
-export const pathOf = (url: string): string => url.split('?', 1)[0]!
 
 const sendProblem = (reply: FastifyReply, from: Problem): FastifyReply =>
   reply
@@ -26,6 +24,23 @@ const asProblem = (error: FastifyError | Problem): Problem => {
         detail: 'This is a fault of the service, not of the request. Its log says more under this requestId.',
         cause: error,
       })
+}
+
+/** Answers outside Fastify, in the same words. @returns what was answered */
+export const answerDirectly = (response: ServerResponse, error: FastifyError | Problem): Problem => {
+  const answer = asProblem(error)
+  const body = problemBody(answer)
+  if (response.headersSent) response.destroy()
+  else
+    response
+      .writeHead(answer.status, {
+        'content-type': PROBLEM_TYPE,
+        'content-length': Buffer.byteLength(body),
+        'cache-control': 'no-store',
+        ...answer.headers,
+      })
+      .end(body)
+  return answer
 }
 
 export const answerError = (error: FastifyError | Problem, request: FastifyRequest, reply: FastifyReply): unknown => {

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-import { fastify, type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import { fastify, type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify'
 
 import type { Authenticate } from './auth.ts'
-import { answerBrokenHttp, answerError, answerUnknownRoutes, pathOf } from './errors.ts'
+import { answerBrokenHttp, answerError, answerUnknownRoutes } from './errors.ts'
 import type { Health } from './health.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { pathOf } from './path.ts'
 import { problem } from './problem.ts'
+import { answerForRefused, type CountFailedKey, type OnRefusedKey, RefusedKey } from './refused-key.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -16,6 +19,8 @@ declare module 'fastify' {
     quiet?: boolean
   }
 }
+
+export type DirectHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 export interface HttpServerOptions {
   host: string
@@ -27,6 +32,10 @@ export interface HttpServerOptions {
   authenticate: Authenticate
   health: Health
   metrics: Metrics
+  /** Told of each 401 and 403 for a key, for the security log. */
+  onRefusedKey?: OnRefusedKey
+  /** Where it says no, a refused key is answered with 429. Default: no limit. */
+  countFailedKey?: CountFailedKey
   /** How long `stop` lets requests in flight go on. Default 10,000. */
   stopDeadlineMs?: number
 }
@@ -37,6 +46,11 @@ export interface HttpServer {
    * and its type are each route's business. Errors that a route throws become problem+json.
    */
   app: FastifyInstance
+  /**
+   * Requests for this path and all below it go to `handler` and never reach Fastify, whose hooks, log line and id cost more
+   * than a decision does. It must answer each, also while the service is stopping, and never throw.
+   */
+  direct: (path: string, handler: DirectHandler) => void
   /** @throws {Error} when the address cannot be listened on, with the way out */
   start: () => Promise<{ url: string }>
   /** Not ready, no new connections, requests in flight end or are cut at the deadline. */
@@ -105,9 +119,34 @@ const addHooks = (app: FastifyInstance, isStopping: () => boolean): void => {
   })
 }
 
+/** As Fastify makes its own, with a way past it. */
+const serverWith = (
+  direct: (url: string) => DirectHandler | undefined,
+  otherwise: DirectHandler,
+  options: ServerOptions,
+): Server => {
+  const server = createServer(options, (request, response) =>
+    (direct(request.url ?? '/') ?? otherwise)(request, response),
+  )
+  server.keepAliveTimeout = KEEP_ALIVE_MS
+  server.requestTimeout = REQUEST_TIMEOUT_MS
+  server.setTimeout(SILENCE_MS)
+  return server
+}
+
+/** Whether the URL is the path, with or without a query, or below it. */
+const isAt = (url: string, path: string): boolean => {
+  if (!url.startsWith(path)) return false
+  const next = url[path.length]
+  return next === undefined || next === '?' || next === '/'
+}
+
 export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   const { host, port, log, trustedProxies, authenticate, health, metrics, stopDeadlineMs = 10_000 } = options
+  const { onRefusedKey = () => {}, countFailedKey } = options
   let stopping = false
+  const directs: { path: string; handler: DirectHandler }[] = []
+  const directFor = (url: string): DirectHandler | undefined => directs.find(({ path }) => isAt(url, path))?.handler
 
   const logger: FastifyBaseLogger = log
   const app = fastify({
@@ -119,10 +158,8 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
       const given = headers['x-request-id']
       return typeof given === 'string' && /^[\w.:/+=-]{8,128}$/.test(given) ? given : randomUUID()
     },
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: SILENCE_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 5_000 },
+    serverFactory: (handler) =>
+      serverWith(directFor, handler, { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 5_000 }),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 500 },
@@ -133,8 +170,12 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   app.decorate('authenticate', authenticate)
+  app.decorate('onRefusedKey', onRefusedKey)
   app.decorateRequest('principal', undefined)
-  app.setErrorHandler(answerError)
+  app.setErrorHandler<FastifyError>(async (error, request, reply) => {
+    const answer = error instanceof RefusedKey ? await answerForRefused(error, request, countFailedKey) : error
+    return answerError(answer, request, reply)
+  })
   answerUnknownRoutes(app)
   addHooks(app, () => stopping)
   metrics.routes(app)
@@ -166,5 +207,5 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     }
   }
 
-  return { app, start, stop }
+  return { app, direct: (path, handler) => void directs.push({ path, handler }), start, stop }
 }
