@@ -6,7 +6,7 @@ import { defineConfig } from 'oxlint'
  */
 const floors = [
   ['config', 'lock', 'principal'],
-  ['geo', 'clickhouse', 'redis'],
+  ['geo', 'clickhouse', 'redis', 'securitylog'],
   ['store', 'spool', 'http'],
   ['collector', 'ratelimit', 'jobs', 'analytics'],
   ['detection', 'reports'],
