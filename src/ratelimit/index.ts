@@ -1,0 +1,18 @@
+export { type Address, isWithin, parseAddress, parsePrefix, type Prefix } from './address.ts'
+export {
+  type Policies,
+  type Policy,
+  type PolicySource,
+  type PolicyValues,
+  RATE_LIMIT_ALGORITHMS,
+  RATE_LIMIT_KEYS,
+  RATE_LIMIT_MODES,
+  RATE_LIMIT_ON_ERROR,
+  type RateLimitAlgorithm,
+  type RateLimitKey,
+  type RateLimitMode,
+  type RateLimitOnError,
+  type Target,
+} from './policies/types.ts'
+export type { Limiter, Rule, Verdict } from './limiter/types.ts'
+export { createLimiter, type LimiterDependencies } from './limiter/limiter.ts'
