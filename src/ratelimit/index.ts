@@ -1,4 +1,9 @@
 export { type Address, isWithin, parseAddress, parsePrefix, type Prefix } from './address.ts'
+export { checkPolicy, type GivenPolicy } from './policies/check.ts'
+export { normalisePath } from './policies/normalise.ts'
+export { patternToRegExp } from './policies/pattern.ts'
+export { createPolicies, type PoliciesDependencies } from './policies/policies.ts'
+export { createServiceTest, serviceToRegExp } from './policies/service-pattern.ts'
 export {
   type Policies,
   type Policy,
