@@ -1,4 +1,19 @@
 export { type Address, isWithin, parseAddress, parsePrefix, type Prefix } from './address.ts'
+export {
+  BLOCK_ACTIONS,
+  BLOCK_SOURCES,
+  type BlockAction,
+  type BlockList,
+  type BlockListChange,
+  type BlockListEntry,
+  type BlockSource,
+  type NewBlockListEntry,
+} from './blocklist/types.ts'
+export { type BlockListDependencies, createBlockList } from './blocklist/blocklist.ts'
+export { BLOCK_LIST_ENTRY_ID, checkNewEntry } from './blocklist/entries.ts'
+export { BLOCK_LIST_FORMATS, type BlockListFormat, formatBlockList } from './blocklist/formats.ts'
+export { createRefusal } from './blocklist/reserved.ts'
+export { addBlockListRoutes } from './blocklist/routes.ts'
 export { checkPolicy, type GivenPolicy } from './policies/check.ts'
 export { normalisePath } from './policies/normalise.ts'
 export { patternToRegExp } from './policies/pattern.ts'
