@@ -36,3 +36,4 @@ export {
 } from './policies/types.ts'
 export type { Limiter, Rule, Verdict } from './limiter/types.ts'
 export { createLimiter, type LimiterDependencies } from './limiter/limiter.ts'
+export { createCrowdsec, type Crowdsec, type CrowdsecDependencies } from './crowdsec/crowdsec.ts'
