@@ -19,6 +19,7 @@ export { normalisePath } from './policies/normalise.ts'
 export { patternToRegExp } from './policies/pattern.ts'
 export { createPolicies, type PoliciesDependencies } from './policies/policies.ts'
 export { createServiceTest, serviceToRegExp } from './policies/service-pattern.ts'
+export { type DecisionLog, type NotedDecision, type Outcome, OUTCOMES } from './decisions/types.ts'
 export {
   type Policies,
   type Policy,
@@ -37,3 +38,4 @@ export {
 export type { Limiter, Rule, Verdict } from './limiter/types.ts'
 export { createLimiter, type LimiterDependencies } from './limiter/limiter.ts'
 export { createCrowdsec, type Crowdsec, type CrowdsecDependencies } from './crowdsec/crowdsec.ts'
+export { DECISIONS } from './decisions/table.ts'

@@ -127,9 +127,9 @@ test("every statement of this version's files can run again, as after a crash be
   expect((await state()).tables.filter(others)).toEqual(before.tables.filter(others))
 })
 
-const ttl = async (): Promise<string> => {
+const ttl = async (table: string): Promise<string> => {
   const { rows } = await store.clickhouse.query<{ engine_full: string }>(
-    sql`SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'request_logs'`,
+    sql`SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ${table}`,
   )
   return /TTL (.*?) SETTINGS/.exec(rows[0]!.engine_full)![1]!
 }
@@ -140,7 +140,7 @@ describe('retention', () => {
     await run()
     expect(await applyRetention(store.clickhouse, 30)).toBe(false)
     expect(await applyRetention(store.clickhouse, 7)).toBe(true)
-    expect(await ttl()).toBe('ingested_at + toIntervalDay(7)')
+    for (const table of ['request_logs', 'decisions']) expect(await ttl(table)).toBe('ingested_at + toIntervalDay(7)')
     expect(await applyRetention(store.clickhouse, 7)).toBe(false)
   })
 
