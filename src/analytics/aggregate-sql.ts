@@ -46,7 +46,7 @@ const instants = (starts: readonly number[]): Sql => {
 }
 
 /** The beginning (s since 1970) of the bucket that holds `timestamp`; of the earlier period, of the bucket it is compared with. */
-const bucketSql = ({ starts }: Buckets, shift: Comparison['shift'] | undefined): Sql => {
+export const bucketSql = ({ starts }: Buckets, shift: Comparison['shift'] | undefined): Sql => {
   if (!shift) return sql`roundDown(toUnixTimestamp(timestamp), ${instants(starts)})`
   // Two days of March can lead back to the same last day of February: the first of them has it.
   const seen = new Set<number>()

@@ -12,6 +12,9 @@ import type { LogField, RequestLog } from './log-row.ts'
 import { type LogList, listLogs } from './log-list.ts'
 import { findLog, type LogQuery, planLogs, type RequestLogsInput, rowsToRead } from './logs.ts'
 import { type RequestAnalyticsInput, resolveQuestion } from './question.ts'
+import { type Backtest, type BacktestInput, backtestRateLimit } from './rate-limit-backtest.ts'
+import { type Effectiveness, type EffectivenessInput, rateLimitEffectiveness } from './rate-limit-effectiveness.ts'
+import { blockListHits, type HitsInput } from './rate-limit-hits.ts'
 import { type Asker, createRunner, type Spent, withPatterns } from './run.ts'
 import type { TimeRangeInput } from './time-range.ts'
 
@@ -46,6 +49,12 @@ export interface Analytics {
   /** Rows by their number, newest first. */
   listLogs: (input: { offset: number; limit: number; fields: ReadonlySet<LogField> }, asker: Asker) => Promise<LogList>
   dimensionValues: (input: DimensionValuesInput, asker: Asker) => Promise<DimensionValueCount[]>
+  /** What limits and blocks came to. */
+  rateLimitEffectiveness: (input: EffectivenessInput, asker: Asker) => Promise<Effectiveness & { spent: Spent }>
+  /** What a limit would have done to stored requests. */
+  backtestRateLimit: (input: BacktestInput, asker: Asker) => Promise<Backtest & { spent: Spent }>
+  /** How often entries of the block list decided or had a say, by their ids; those that never did are missing. */
+  blockListHits: (input: HitsInput, asker: Asker) => Promise<Map<string, number | bigint>>
   /** What it would read, without running it. */
   estimate: (input: EstimateInput, asker: Asker) => Promise<QueryEstimate>
   freshness: (asker: Asker) => Promise<Freshness>
@@ -85,6 +94,15 @@ export const createAnalytics = ({
     },
     listLogs: (input, asker) => listLogs(input, asker, runnerFor(asker)),
     dimensionValues: async (input, asker) => findDimensionValues(input, asker, runnerFor(asker), now()),
+    rateLimitEffectiveness: async (input, asker) => {
+      const run = runnerFor(asker)
+      return { ...(await rateLimitEffectiveness(input, asker, run, now())), spent: run.spent }
+    },
+    backtestRateLimit: async (input, asker) => {
+      const run = runnerFor(asker)
+      return { ...(await backtestRateLimit(input, asker, run, now())), spent: run.spent }
+    },
+    blockListHits: async (input, asker) => blockListHits(input, asker, runnerFor(asker), now()),
     estimate: async ({ timeRange, groupBy, where }, asker) => {
       const run = runnerFor(asker)
       const { range, filter } = resolveQuestion({ timeRange, groupBy, where, selection: {} }, now())

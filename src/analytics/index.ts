@@ -33,6 +33,8 @@ export {
   metrics,
   type MetricValues,
 } from './metrics.ts'
+export type { Backtest, BacktestClient, BacktestPolicy } from './rate-limit-backtest.ts'
+export type { Effectiveness, EffectivenessRow } from './rate-limit-effectiveness.ts'
 export type { AnalyticsSelection, RequestAnalyticsInput } from './question.ts'
 export type { AnalyticsRow } from './rows.ts'
 export type { Asker, Spent } from './run.ts'

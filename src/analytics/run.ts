@@ -1,4 +1,13 @@
-import { type ClickHouse, ClickHouseError, type Settings, type Sql, sql } from '../clickhouse/index.ts'
+import { setImmediate as turn } from 'node:timers/promises'
+
+import {
+  type ClickHouse,
+  ClickHouseError,
+  type QueryOptions,
+  type Settings,
+  type Sql,
+  sql,
+} from '../clickhouse/index.ts'
 import { AnalyticsError } from './errors.ts'
 import type { CompiledFilter } from './filter.ts'
 import { LIMITS } from './limits.ts'
@@ -27,6 +36,8 @@ export interface Spent {
 /** Runs the statements of one question. */
 export interface Run {
   <Row extends object>(statement: Sql): Promise<Row[]>
+  /** Rows as lists, one after the other, of a statement with more of them than memory should hold. `spent` knows its text alone. */
+  stream: <Row extends readonly unknown[]>(statement: Sql) => AsyncGenerator<Row>
   spent: Spent
 }
 
@@ -45,6 +56,8 @@ const settingsOf = ({ maxRowsToRead, maxMemoryBytes, maxRows }: StatementLimits)
   output_format_json_quote_64bit_integers: 1,
   output_format_json_quote_denormals: 0,
 })
+
+const NEWLINE = 0x0a
 
 const SMALLER = 'ask for a shorter timeRange, a narrower where, or fewer dimensions'
 
@@ -77,20 +90,46 @@ const explain = (error: ClickHouseError, limits: StatementLimits): AnalyticsErro
   }
 }
 
+/** Longest stretch of reading a stream before others get the event loop. */
+const SLICE_MS = 5
+
+/** Lines of a stream, without their ends. Whoever works on them gives way to others, too. */
+async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let parts: Buffer[] = []
+  let sliceEnds = performance.now() + SLICE_MS
+  for await (const chunk of stream) {
+    let from = 0
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
+      parts.push(chunk.subarray(from, end))
+      if (performance.now() > sliceEnds) {
+        await turn()
+        sliceEnds = performance.now() + SLICE_MS
+      }
+      yield Buffer.concat(parts).toString()
+      parts = []
+      from = end + 1
+    }
+    parts.push(chunk.subarray(from))
+  }
+}
+
 export const createRunner =
   (clickhouse: ClickHouse, newQueryId: () => string, limits: StatementLimits = LIMITS) =>
   (asker: Asker): Run => {
     const spent: Spent = { queryId: newQueryId(), rowsRead: 0, bytesRead: 0, elapsedMs: 0, statements: [] }
-    const run = async <Row extends object>(statement: Sql): Promise<Row[]> => {
+    const optionsFor = (statement: Sql): QueryOptions => {
       const number = spent.statements.push(statement.compile().text)
+      return {
+        signal: asker.signal,
+        queryId: number === 1 ? spent.queryId : `${spent.queryId}-${number}`,
+        comment: asker.comment,
+        maxExecutionSeconds: limits.maxExecutionSeconds,
+        settings: settingsOf(limits),
+      }
+    }
+    const run = async <Row extends object>(statement: Sql): Promise<Row[]> => {
       try {
-        const result = await clickhouse.query<Row>(statement, {
-          signal: asker.signal,
-          queryId: number === 1 ? spent.queryId : `${spent.queryId}-${number}`,
-          comment: asker.comment,
-          maxExecutionSeconds: limits.maxExecutionSeconds,
-          settings: settingsOf(limits),
-        })
+        const result = await clickhouse.query<Row>(statement, optionsFor(statement))
         spent.rowsRead += result.rowsRead
         spent.bytesRead += result.bytesRead
         spent.elapsedMs += result.elapsedMs
@@ -99,7 +138,19 @@ export const createRunner =
         throw error instanceof ClickHouseError ? explain(error, limits) : error
       }
     }
-    return Object.assign(run, { spent })
+    async function* stream<Row extends readonly unknown[]>(statement: Sql): AsyncGenerator<Row> {
+      const { settings, ...options } = optionsFor(statement)
+      try {
+        const rows = await clickhouse.stream(statement, 'JSONCompactEachRow', {
+          ...options,
+          settings: { ...settings, max_result_rows: 0, output_format_json_quote_64bit_integers: 0 },
+        })
+        for await (const line of linesOf(rows)) yield JSON.parse(line) as Row
+      } catch (error) {
+        throw error instanceof ClickHouseError ? explain(error, limits) : error
+      }
+    }
+    return Object.assign(run, { spent, stream })
   }
 
 const CANNOT_COMPILE_REGEXP = 427
