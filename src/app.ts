@@ -9,7 +9,9 @@ import { createDashboard } from './dashboard/index.ts'
 import { createGeo, type Geo } from './geo/index.ts'
 import { createGraphql } from './graphql/index.ts'
 import { createHealth, createHttpServer, createMetrics, type Log } from './http/index.ts'
+import { createGuards, createLimiter, createProtection, DECISIONS, type Protection } from './ratelimit/index.ts'
 import { createRedis } from './redis/index.ts'
+import { createRefusedKeys, createSecurityLog } from './securitylog/index.ts'
 import { createSpool, type Spool, spoolFolder } from './spool/index.ts'
 import { type ApiKeys, createApiKeys } from './store/index.ts'
 
@@ -19,6 +21,8 @@ export interface App {
   keys: ApiKeys
   geo: Geo
   spool: Spool
+  policies: Protection['policies']
+  blockList: Protection['blockList']
   /** The secret of a first admin key made just now, to be shown once. */
   firstAdminKey: string | undefined
   /** In order, within a deadline: not ready, no new connections, seal and flush, ClickHouse, Redis. */
@@ -85,8 +89,15 @@ const start = async (
   const health = createHealth({ log })
   const stopping = new AbortController()
 
+  const securityLog = createSecurityLog({ dataDir: config.dataDir, log, registry })
+  undo.push(() => securityLog.stop())
+  const refusedKeys = createRefusedKeys({ securityLog })
+  undo.push(() => refusedKeys.stop())
+
   const redis = createRedis(config.redisUrls, { log })
   undo.push(() => redis.stop())
+  const limiter = createLimiter({ redis, log, registry })
+  const guards = createGuards(limiter)
   await redis.start()
 
   const clickhouse = await createClickHouse({ url: config.clickhouseUrl, dataDir: config.dataDir, log })
@@ -113,7 +124,7 @@ const start = async (
 
   const spool = await createSpool({
     folder: spoolFolder(config.dataDir),
-    tables: [REQUEST_LOGS],
+    tables: [REQUEST_LOGS, DECISIONS],
     maxBytes: config.spoolMaxBytes,
     clickhouse,
     registry,
@@ -133,6 +144,24 @@ const start = async (
       )
     })
   }
+
+  const protection = createProtection({
+    clickhouse,
+    redis,
+    spool,
+    limiter,
+    securityLog,
+    authenticate: keys.authenticate,
+    onRefusedKey: refusedKeys.note,
+    registry,
+    log,
+    dataDir: config.dataDir,
+    trustedProxies: config.trustedProxies,
+    policyFile: config.policyFile,
+  })
+  undo.push(() => protection.stop())
+  await protection.start()
+  const { policies, blockList } = protection
 
   health.register({
     name: 'clickhouse',
@@ -164,12 +193,26 @@ const start = async (
     authenticate: keys.authenticate,
     health,
     metrics,
+    onRefusedKey: refusedKeys.note,
+    countFailedKey: guards.countFailedKey,
   })
   if (config.roles.has('collector'))
-    createCollector({ spool, geo, redis, registry, maskQuery: config.maskQuery, log }).routes(http.app)
+    createCollector({
+      spool,
+      geo,
+      redis,
+      registry,
+      maskQuery: config.maskQuery,
+      countPost: guards.countPost,
+      log,
+    }).routes(http.app)
+  if (config.roles.has('decide')) {
+    protection.routes(http.app)
+    http.direct(protection.decide.path, protection.decide.handle)
+  }
   if (config.roles.has('api')) {
     const analytics = createAnalytics({ clickhouse, oldestPending: () => oldestPending(spool) })
-    createGraphql({ analytics, keys, log }).routes(http.app)
+    createGraphql({ analytics, keys, policies, blockList, spendPoints: guards.spendPoints, log }).routes(http.app)
     createIpLogs({ analytics, publicUrl: config.publicUrl }).routes(http.app)
     createDashboard({ attributions: () => geo.attributions() }).routes(http.app)
   }
@@ -178,10 +221,14 @@ const start = async (
 
   // Commands beside this service find it by this file.
   const place = join(config.dataDir, 'service.json')
-  await writeFile(place, `${JSON.stringify({ url, pid: process.pid }, undefined, 2)}\n`, { mode: 0o600 })
+  await writeFile(
+    place,
+    `${JSON.stringify({ url, pid: process.pid, trustedProxies: config.trustedProxies }, undefined, 2)}\n`,
+    { mode: 0o600 },
+  )
   undo.push(() => rm(place, { force: true }))
   log.info({ url, roles: [...config.roles] }, 'listening')
-  return { url, clickhouse, keys, geo, spool, firstAdminKey, stop }
+  return { url, clickhouse, keys, geo, spool, policies, blockList, firstAdminKey, stop }
 }
 
 const oldestPending = (spool: Spool): Date | undefined => {

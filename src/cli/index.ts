@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs'
 
 import { Command } from 'commander'
 
+import { blockList } from './block.ts'
 import { explain } from './errors.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { importFile } from './import/index.ts'
 import { keys } from './keys.ts'
+import { logs } from './logs/index.ts'
 import { migrate } from './migrate.ts'
 import { note } from './print.ts'
 import { schema } from './schema.ts'
@@ -19,6 +21,8 @@ const commands: readonly ((program: Command) => void)[] = [
   migrate,
   importFile,
   keys,
+  blockList,
+  logs,
   spool,
   doctor,
   schema,

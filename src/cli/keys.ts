@@ -27,6 +27,7 @@ interface CreateOptions {
   service?: string[]
   expires?: Date
   pointsPerHour?: number
+  postsPerMinute?: number
   json?: true
 }
 
@@ -38,6 +39,7 @@ const create = (name: string, options: CreateOptions): Promise<void> =>
       services: options.service ?? null,
       expiresAt: options.expires ?? null,
       ...(options.pointsPerHour !== undefined && { pointsPerHour: options.pointsPerHour }),
+      ...(options.postsPerMinute !== undefined && { postsPerMinute: options.postsPerMinute }),
       by: 'cli',
     })
     if (options.json) return json({ ...apiKey, state: stateOf(apiKey), secret })
@@ -88,7 +90,12 @@ export const keys = (program: Command): void => {
     .requiredOption('-s, --scope <scope>', `what it may do, several with commas: ${SCOPES.join(', ')}`, list)
     .option('--service <service>', 'bind it to a service, several with commas (default: all services)', list)
     .option('--expires <when>', 'such as 90d, 12h or 2027-01-31T12:00:00Z (default: never)', moment)
-    .option('--points-per-hour <points>', 'what its GraphQL queries may cost in an hour', wholeNumber)
+    .option('--points-per-hour <points>', 'what its GraphQL queries may cost in an hour (default: 100000)', wholeNumber)
+    .option(
+      '--posts-per-minute <posts>',
+      'how many POSTs the collector takes in a minute (default: 300000)',
+      wholeNumber,
+    )
     .option('--json', 'print it as JSON, the secret included')
     .addHelpText(
       'after',

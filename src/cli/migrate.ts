@@ -25,7 +25,7 @@ export const migrate = (program: Command): void => {
         const retentionChanged = await applyRetention(clickhouse, config.retentionDays)
         if (options.json) return json({ applied, retentionDays: config.retentionDays, retentionChanged })
         for (const name of applied) out(`${name} applied`)
-        if (retentionChanged) out(`request logs are now kept for ${config.retentionDays} days`)
+        if (retentionChanged) out(`request logs and decisions are now kept for ${config.retentionDays} days`)
         if (applied.length === 0 && !retentionChanged) out('nothing to do')
       } finally {
         await clickhouse.close()

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 
 import type { Geo } from '../geo/index.ts'
+import type { Counted, Principal } from '../http/index.ts'
 import type { Redis } from '../redis/index.ts'
 import type { Spool } from '../spool/index.ts'
 import { createAccept } from './accept.ts'
@@ -13,6 +14,7 @@ import { createImports } from './imports.ts'
 import { createLocate } from './locate.ts'
 import { createMask } from './mask.ts'
 import { createCollectorMetrics } from './metrics.ts'
+import { createPostLimit } from './post-limit.ts'
 import { addRoutes } from './routes.ts'
 
 export type { Import } from './imports.ts'
@@ -25,6 +27,7 @@ export const createCollector = ({
   redis,
   registry,
   maskQuery,
+  countPost,
   log,
 }: {
   spool: Spool
@@ -33,6 +36,8 @@ export const createCollector = ({
   registry: Registry
   /** Lower-case names of query parameters whose values are stored as `***`. */
   maskQuery: ReadonlySet<string>
+  /** Counts a POST of an API key, before its body is read. Default: no limit. */
+  countPost?: (principal: Principal) => Counted | Promise<Counted>
   log: Logger
 }): { routes: (app: FastifyInstance) => void } => {
   const growing = createBuffers()
@@ -41,5 +46,8 @@ export const createCollector = ({
   const accept = createAccept({ spool, locate: createLocate(geo), mask: createMask(maskQuery), metrics, growing })
   const idempotency = createIdempotency({ journal: spool.journal, redis, log, owner: spool.id })
   const imports = createImports(spool.journal)
-  return { routes: (app) => addRoutes(app, { accept, bodies, idempotency, imports, metrics, replay: spool.replay }) }
+  const limit = createPostLimit(countPost, metrics)
+  return {
+    routes: (app) => addRoutes(app, { accept, bodies, idempotency, imports, metrics, limit, replay: spool.replay }),
+  }
 }

@@ -40,7 +40,7 @@ export const createCollectorMetrics = (registry: Registry, inFlightBytes: () => 
     }),
     requests: new Counter({
       name: 'vedette_collector_requests_total',
-      help: 'Requests to the collector by outcome: accepted, replayed, refused, full',
+      help: 'Requests to the collector by outcome: accepted, replayed, refused, limited, full',
       labelNames: ['outcome'],
       registers,
     }),

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 
 import { principalOf, problem, requireScope } from '../http/index.ts'
 import { type Mark, type Spool, SpoolFullError } from '../spool/index.ts'
@@ -88,6 +88,7 @@ export const addRoutes = (
     idempotency,
     imports,
     metrics,
+    limit,
     replay,
   }: {
     accept: Accept
@@ -95,6 +96,8 @@ export const addRoutes = (
     idempotency: Idempotency
     imports: Imports
     metrics: CollectorMetrics
+    /** Holds each key to its number of POSTs. */
+    limit: onRequestAsyncHookHandler
     replay: Spool['replay']
   },
 ): void => {
@@ -156,7 +159,7 @@ export const addRoutes = (
     }
   }
 
-  const options = { onRequest: requireScope('COLLECT'), config: { quiet: true } }
+  const options = { onRequest: [requireScope('COLLECT'), limit], config: { quiet: true } }
   app.post('/v1/requests', options, (request, reply) => answer(request, reply, REQUEST_TYPES))
   app.post('/v1/access-log', options, (request, reply) => answer(request, reply, LOG_TYPES))
   app.get('/v1/imports', { onRequest: requireScope('COLLECT') }, (request) => ({

@@ -13,6 +13,9 @@ const WAYS: readonly { href: string; title: string; text: string }[] = [
 const CALLS: readonly [call: string, what: string][] = [
   ['POST /v1/requests', 'request logs as JSON or NDJSON'],
   ['POST /v1/access-log', 'lines of nginx and Apache, or nginx JSON'],
+  ['GET, POST /v1/decide', 'may this request pass? For proxies and services'],
+  ['GET /v1/blocklist', 'what is blocked, for nginx and firewalls'],
+  ['GET /v1/decisions', 'the same for CrowdSec’s bouncers'],
   ['GET, POST /graphql', 'the API for BI tools; also ?format=csv and ndjson'],
   ['GET /api/ip-logs/', 'the newest requests as a plain JSON list'],
 ]

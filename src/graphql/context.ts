@@ -1,5 +1,6 @@
 import type { Analytics, Asker } from '../analytics/index.ts'
-import type { Principal } from '../http/index.ts'
+import type { Counted, Principal } from '../http/index.ts'
+import type { BlockList, Policies } from '../ratelimit/index.ts'
 import type { ApiKeys } from '../store/index.ts'
 import type { Operation } from './selection.ts'
 
@@ -8,10 +9,14 @@ export interface Context {
   principal: Principal
   analytics: Analytics
   keys: ApiKeys
+  policies: Policies
+  blockList: BlockList
   /** Aborted when the client hangs up. */
   signal: AbortSignal
   /** Price of the whole operation in points. */
   cost: number
+  /** What the key's points for the hour are after it. In an object, since Yoga hands on copies of the context. */
+  points: { counted: Counted | undefined }
 }
 
 /** The same with what plugins tell each other. */

@@ -36,6 +36,27 @@ const logsCost = (field: FieldNode, document: Document): number => {
   return page + Math.ceil(Math.max(0, size) / 100) + counted * STATEMENT
 }
 
+/** Rows, their buckets, and totals are statements over the decisions; error rates read the requests, too. */
+const effectivenessCost = (field: FieldNode, document: Document): number => {
+  const parts = fieldsOf(field.selectionSet, document).filter(({ name }) => ['rows', 'totals'].includes(name.value))
+  const rates = parts.some((part) => [...namesBelow(part, document)].some((name) => name.startsWith('serverErrorRate')))
+  const rows = parts.some(({ name }) => name.value === 'rows') && argumentsOf(field, document)['bucket'] ? 1 : 0
+  return Math.max(1, new Set(parts.map(({ name }) => name.value)).size + rows + (rates ? 2 : 0)) * STATEMENT
+}
+
+/** Reads every request of the range twice, and simulates those of the busiest clients one by one. */
+const BACKTEST = 5 * STATEMENT
+
+/** How often it is selected, at any depth. A fragment is looked through once, however often it is spread. */
+const timesSelected = (field: FieldNode, name: string, document: Document, seen = new Set<unknown>()): number => {
+  if (seen.has(field)) return 0
+  seen.add(field)
+  return fieldsOf(field.selectionSet, document).reduce(
+    (sum, node) => sum + (node.name.value === name ? 1 : timesSelected(node, name, document, seen)),
+    0,
+  )
+}
+
 const costOf = (field: FieldNode, document: Document): number => {
   switch (field.name.value) {
     case 'requestAnalytics':
@@ -44,8 +65,12 @@ const costOf = (field: FieldNode, document: Document): number => {
       return logsCost(field, document)
     case 'dimensionValues':
       return STATEMENT
+    case 'rateLimitEffectiveness':
+      return effectivenessCost(field, document)
+    case 'backtestRateLimit':
+      return BACKTEST
     default:
-      return 1
+      return 1 + timesSelected(field, 'hits', document) * STATEMENT
   }
 }
 

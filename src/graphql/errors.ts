@@ -6,7 +6,7 @@ import { StoreError } from '../store/index.ts'
 
 /** Public codes of `extensions.code` and the HTTP status of an answer that holds nothing else. */
 export const STATUS: Record<
-  AnalyticsErrorCode | 'FORBIDDEN' | 'QUERY_TOO_EXPENSIVE' | 'BAD_USER_INPUT' | 'INTERNAL',
+  AnalyticsErrorCode | 'FORBIDDEN' | 'QUERY_TOO_EXPENSIVE' | 'RATE_LIMITED' | 'BAD_USER_INPUT' | 'INTERNAL',
   number
 > = {
   INVALID_ARGUMENT: 400,
@@ -14,6 +14,7 @@ export const STATUS: Record<
   FORBIDDEN: 403,
   LIMIT_EXCEEDED: 422,
   QUERY_TOO_EXPENSIVE: 422,
+  RATE_LIMITED: 429,
   CANCELLED: 499,
   INTERNAL: 500,
   OVERLOADED: 503,

@@ -3,18 +3,24 @@ import { createYoga } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
 
 import type { Analytics } from '../analytics/index.ts'
-import { identify, type Log, principalOf, problem } from '../http/index.ts'
+import { identify, type Log, principalOf, problem, rateLimitHeaders } from '../http/index.ts'
+import type { BlockList, Policies } from '../ratelimit/index.ts'
 import type { ApiKeys } from '../store/index.ts'
 import type { RequestContext } from './context.ts'
 import { createErrorMask } from './errors.ts'
 import { createGraphiqlPage, PAGE_POLICY } from './graphiql.ts'
 import { limitsPlugin, statusPlugin } from './limits-plugin.ts'
+import { createPurse, POINTS_POLICY, pointsPlugin, type SpendPoints } from './points-plugin.ts'
 import { schema } from './schema/index.ts'
 import { MEDIA_TYPES, tablePlugin } from './table-plugin.ts'
 
 export interface GraphqlDependencies {
   analytics: Analytics
   keys: ApiKeys
+  policies: Policies
+  blockList: BlockList
+  /** Takes the price of an operation from its key's points for the hour. Default: no limit. */
+  spendPoints?: SpendPoints
   log: Log
 }
 
@@ -83,7 +89,9 @@ const urlOf = (request: FastifyRequest): URL => {
   return url
 }
 
-export const createGraphql = ({ analytics, keys, log }: GraphqlDependencies): Graphql => {
+export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
+  const { analytics, keys, policies, blockList, spendPoints, log } = dependencies
+  const purse = createPurse(spendPoints)
   const yoga = createYoga<RequestContext>({
     schema,
     // All of these are doors we do not need: pages of other sites, forms, uploads, batches, Yoga's own pages.
@@ -95,7 +103,7 @@ export const createGraphql = ({ analytics, keys, log }: GraphqlDependencies): Gr
     logging: false,
     parserAndValidationCache: { documentCache: documentCache(), errorCache: documentCache() },
     maskedErrors: { maskError: createErrorMask(log) },
-    plugins: [limitsPlugin(), statusPlugin(), tablePlugin()],
+    plugins: [limitsPlugin(purse), pointsPlugin(purse), statusPlugin(), tablePlugin()],
   })
   const graphiqlPage = createGraphiqlPage()
 
@@ -119,13 +127,25 @@ export const createGraphql = ({ analytics, keys, log }: GraphqlDependencies): Gr
     const accept = acceptOf(request)
     const body = bodyOf(request)
     const signal = abortOnHangUp(reply)
-    const context: RequestContext = { principal, analytics, keys, signal, cost: 0, operation: undefined }
+    const context: RequestContext = {
+      principal,
+      analytics,
+      keys,
+      policies,
+      blockList,
+      signal,
+      cost: 0,
+      points: { counted: undefined },
+      operation: undefined,
+    }
     const response = await yoga.fetch(
       urlOf(request).href,
       { method: request.method, headers: headersOf(request, accept), ...(body === undefined ? {} : { body }), signal },
       context,
     )
     for (const [name, value] of response.headers) reply.header(name, value)
+    const { counted } = context.points
+    if (counted) reply.headers(rateLimitHeaders(POINTS_POLICY, counted))
     return reply
       .code(response.status)
       .header('vary', 'accept')

@@ -4,11 +4,15 @@ import type { Plugin } from 'graphql-yoga'
 import type { RequestContext } from './context.ts'
 import { MAX_COST, priceOf } from './cost.ts'
 import { publicError, statusOf } from './errors.ts'
+import { type Purse, rateLimited } from './points-plugin.ts'
 import { operationOf } from './selection.ts'
 import { aliasRule, depthRule, MAX_TOKENS } from './shape-rules.ts'
 
-/** Refuses what is too large before it runs. The price is that of the operation that runs, with its variables. */
-export const limitsPlugin = (): Plugin<object, RequestContext> => ({
+/**
+ * Refuses what is too large, or more than the key has points left for, before it runs. The price is that of the operation
+ * that runs, with its variables.
+ */
+export const limitsPlugin = (purse: Purse): Plugin<object, RequestContext> => ({
   onParse: ({ parseFn, setParseFn }) => {
     setParseFn((source: string, options?: ParseOptions) => parseFn(source, { ...options, maxTokens: MAX_TOKENS }))
   },
@@ -16,11 +20,14 @@ export const limitsPlugin = (): Plugin<object, RequestContext> => ({
     addValidationRule(depthRule)
     addValidationRule(aliasRule)
   },
-  onExecute: ({ args, setResultAndStopExecution }) => {
+  onExecute: async ({ args, setResultAndStopExecution }) => {
     const context = args.contextValue as unknown as RequestContext
     context.operation = operationOf(args)
     context.cost = context.operation ? priceOf(context.operation) : 0
-    if (context.cost <= MAX_COST) return
+    if (context.cost <= MAX_COST) {
+      if (!(await purse.spend(context, context.cost))) setResultAndStopExecution({ errors: [rateLimited(context)] })
+      return
+    }
     const message = `the operation costs ${context.cost} points; ${MAX_COST} are allowed: send several, or ask for less`
     setResultAndStopExecution({
       errors: [

@@ -35,7 +35,10 @@ export {
   type RateLimitOnError,
   type Target,
 } from './policies/types.ts'
+export { createGuards, type Guards } from './guards.ts'
 export type { Limiter, Rule, Verdict } from './limiter/types.ts'
 export { createLimiter, type LimiterDependencies } from './limiter/limiter.ts'
+export { createDecideRoute, type DecideRouteDependencies } from './decide/route.ts'
 export { createCrowdsec, type Crowdsec, type CrowdsecDependencies } from './crowdsec/crowdsec.ts'
+export { createProtection, type Protection, type ProtectionDependencies } from './protection.ts'
 export { DECISIONS } from './decisions/table.ts'

@@ -52,8 +52,11 @@ it('lists the keys in force, and with --all the others too', async () => {
 })
 
 it('prints JSON that holds the secret when it is made and never again', async () => {
-  const made = JSON.parse((await keys('create', 'machine', '-s', 'LOGS_READ', '--json')).stdout)
+  const limits = ['--points-per-hour', '5000', '--posts-per-minute', '60']
+  const made = JSON.parse((await keys('create', 'machine', '-s', 'LOGS_READ', ...limits, '--json')).stdout)
   expect(made).toMatchObject({
+    pointsPerHour: 5_000,
+    postsPerMinute: 60,
     name: 'machine',
     scopes: ['LOGS_READ'],
     services: null,
@@ -84,6 +87,10 @@ describe('a misuse is one line on stderr with the way out, nothing on stdout, an
     [
       ['keys', 'create', 'a', '-s', 'DECIDE', '--expires', '2020-01-01'],
       /^vedette: expiresAt: 2020-01-01T00:00:00\.000Z is over; give a time to come\n$/,
+    ],
+    [
+      ['keys', 'create', 'a', '-s', 'COLLECT', '--posts-per-minute', '0'],
+      'vedette: postsPerMinute: 0 is not allowed; give a whole number from 1 to 10000000\n',
     ],
     [['keys', 'revoke'], "vedette: missing required argument 'id'; see vedette keys revoke --help\n"],
     [['keys', 'list', '--frob'], "vedette: unknown option '--frob'; see vedette keys list --help\n"],

@@ -14,6 +14,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { printSchema } from '../../src/graphql/index.ts'
 import { SCOPES } from '../../src/http/index.ts'
 import { testDatabase } from '../support/clickhouse.ts'
+import { insertDecisions } from '../support/decisions.ts'
 import { insertLogs } from '../support/request-logs.ts'
 import { makeRows } from '../analytics/naive.ts'
 import { testGraphql } from './support.ts'
@@ -62,6 +63,32 @@ describe('scopes', () => {
     },
     estimate: { query: '{ estimate(timeRange: { last: "1h" }) { allowed } }', scope: 'ANALYTICS_READ' },
     requestLogs: { query: '{ requestLogs(timeRange: { last: "1h" }) { nodes { path } } }', scope: 'LOGS_READ' },
+    rateLimitPolicies: { query: '{ rateLimitPolicies { id } }', scope: 'SECURITY_READ' },
+    saveRateLimitPolicy: {
+      query: 'mutation { saveRateLimitPolicy(input: {}) { userErrors { code } } }',
+      scope: 'SECURITY_WRITE',
+    },
+    deleteRateLimitPolicy: {
+      query: 'mutation { deleteRateLimitPolicy(id: "pol_none") { userErrors { code } } }',
+      scope: 'SECURITY_WRITE',
+    },
+    rateLimitEffectiveness: {
+      query: '{ rateLimitEffectiveness(timeRange: { last: "1h" }) { totals { evaluated } } }',
+      scope: 'SECURITY_READ',
+    },
+    backtestRateLimit: {
+      query: '{ backtestRateLimit(policy: { limit: 5, windowSeconds: 60 }, timeRange: { last: "1h" }) { evaluated } }',
+      scope: 'SECURITY_READ',
+    },
+    blockList: { query: '{ blockList { totalCount } }', scope: 'SECURITY_READ' },
+    addBlockListEntry: {
+      query: 'mutation { addBlockListEntry(input: { cidr: "10.0.0.1", reason: "" }) { userErrors { code } } }',
+      scope: 'SECURITY_WRITE',
+    },
+    removeBlockListEntry: {
+      query: 'mutation { removeBlockListEntry(id: "blk_none") { userErrors { code } } }',
+      scope: 'SECURITY_WRITE',
+    },
     node: { query: '{ node(id: "log_x") { id } }', scope: 'LOGS_READ' },
     apiKeys: { query: '{ apiKeys { nodes { id } } }', scope: 'ADMIN' },
     createApiKey: { query: 'mutation { createApiKey(name: "", scopes: []) { userErrors { code } } }', scope: 'ADMIN' },
@@ -117,6 +144,11 @@ describe('example operations', () => {
       status: 401,
     }))
     await insertLogs(database.clickhouse, failed)
+    const minutes = (ago: number) => new Date(now - ago * 60_000)
+    await insertDecisions(database.clickhouse, [
+      { timestamp: minutes(60), outcome: 'limited', ip: '203.0.113.9', count: 25 },
+      { timestamp: minutes(60), outcome: 'allowed', row: 1, count: 2_000 },
+    ])
   })
 
   it.each(names.filter((name) => name.endsWith('.graphql')))('%s answers with rows', async (name) => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { createAnalytics, type OldestPending } from '../../src/analytics/index.ts'
 import { createGraphql } from '../../src/graphql/index.ts'
 import type { Scope } from '../../src/http/index.ts'
+import { createBlockList, createPolicies } from '../../src/ratelimit/index.ts'
 import { createRedis } from '../../src/redis/index.ts'
 import { type ApiKeys, createApiKeys } from '../../src/store/index.ts'
 import { testServer } from '../http/support.ts'
@@ -33,22 +34,34 @@ export interface TestGraphql {
 }
 
 /** `/graphql` over real HTTP on the test's database, with real API keys. Call it at the top of a file. */
-export const testGraphql = (database: TestDatabase, oldestPending?: OldestPending): TestGraphql => {
+export const testGraphql = (
+  database: TestDatabase,
+  oldestPending?: OldestPending,
+  { policyFile }: { policyFile?: string } = {},
+): TestGraphql => {
   const secrets = new Map<string, Promise<string>>()
   const test = testServer({ authenticate: (secret) => keys?.authenticate(secret) })
   let keys: ApiKeys | undefined
   const redis = createRedis([], { log: silent })
+  const closers: (() => Promise<void>)[] = []
 
   beforeAll(async () => {
     await redis.start()
     keys = createApiKeys({ clickhouse: database.clickhouse, redis, log: silent, dataDir: undefined })
     await keys.start()
+    const stores = { clickhouse: database.clickhouse, redis, log: silent, dataDir: undefined }
+    const policies = createPolicies({ ...stores, policyFile, securityLog: { write: () => {} } })
+    const blockList = createBlockList({ ...stores, trustedProxies: [] })
+    closers.push(policies.stop, blockList.stop)
+    await policies.start()
+    await blockList.start()
     const analytics = createAnalytics({ clickhouse: database.clickhouse, ...(oldestPending ? { oldestPending } : {}) })
-    createGraphql({ analytics, keys, log: test.server.app.log as never }).routes(test.server.app)
+    createGraphql({ analytics, keys, policies, blockList, log: test.server.app.log as never }).routes(test.server.app)
     await test.start()
   })
   afterAll(async () => {
     await test.server.stop()
+    for (const close of closers) await close()
     await keys?.stop()
     await redis.stop()
   })

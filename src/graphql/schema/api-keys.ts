@@ -1,8 +1,9 @@
 import { SCOPES, type Scope } from '../../http/index.ts'
-import { type ApiKey as ApiKeyShape, StoreError } from '../../store/index.ts'
+import type { ApiKey as ApiKeyShape } from '../../store/index.ts'
 import { builder } from '../builder.ts'
-import { publicError } from '../errors.ts'
-import { Node, PageInfo, type PageInfoShape } from './common.ts'
+import { Node, PageInfo } from './common.ts'
+import { type Page, pageOf } from './pages.ts'
+import { attempt, UserError, type UserErrorShape } from './user-errors.ts'
 
 const SCOPE_TEXT: Record<Scope, string> = {
   COLLECT: 'Send request logs.',
@@ -29,7 +30,7 @@ export const API_KEY_ID = 'key_'
 export const ApiKey = builder.objectRef<ApiKeyShape>('ApiKey').implement({
   description: 'An API key; its secret is nowhere to be read.',
   interfaces: [Node],
-  isTypeOf: (value) => typeof value === 'object' && value !== null && 'prefix' in value,
+  isTypeOf: (value) => typeof value === 'object' && value !== null && 'prefix' in value && 'scopes' in value,
   fields: (t) => ({
     id: t.id({ description: 'The same in every answer.', resolve: ({ id }) => id }),
     name: t.exposeString('name', { description: 'What it is for.' }),
@@ -39,6 +40,10 @@ export const ApiKey = builder.objectRef<ApiKeyShape>('ApiKey').implement({
       nullable: true,
       description: 'The only services that it writes and reads; null: all.',
       resolve: ({ services }) => services && [...services],
+    }),
+    pointsPerHour: t.exposeInt('pointsPerHour', { description: 'What its GraphQL queries may cost in an hour.' }),
+    postsPerMinute: t.exposeInt('postsPerMinute', {
+      description: 'How many POSTs the collector takes from it in a minute.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     lastUsedAt: t.expose('lastUsedAt', {
@@ -55,12 +60,6 @@ export const ApiKey = builder.objectRef<ApiKeyShape>('ApiKey').implement({
   }),
 })
 
-interface Connection {
-  page: ApiKeyShape[]
-  pageInfo: PageInfoShape
-  totalCount: number
-}
-
 const cursorOf = ({ id }: ApiKeyShape): string => Buffer.from(id).toString('base64url')
 
 const ApiKeyEdge = builder.objectRef<ApiKeyShape>('ApiKeyEdge').implement({
@@ -71,7 +70,7 @@ const ApiKeyEdge = builder.objectRef<ApiKeyShape>('ApiKeyEdge').implement({
   }),
 })
 
-const ApiKeyConnection = builder.objectRef<Connection>('ApiKeyConnection').implement({
+const ApiKeyConnection = builder.objectRef<Page<ApiKeyShape>>('ApiKeyConnection').implement({
   description: 'A page of API keys.',
   fields: (t) => ({
     edges: t.field({ type: [ApiKeyEdge], description: 'Keys with their places.', resolve: ({ page }) => page }),
@@ -80,31 +79,6 @@ const ApiKeyConnection = builder.objectRef<Connection>('ApiKeyConnection').imple
     totalCount: t.expose('totalCount', { type: 'SafeInt', description: 'Keys of all pages together.' }),
   }),
 })
-
-const pageOf = (all: readonly ApiKeyShape[], first: number, after: string | null | undefined): Connection => {
-  if (!Number.isInteger(first) || first < 1 || first > 1_000)
-    throw publicError('INVALID_ARGUMENT', `first is ${first}; allowed is a whole number from 1 to 1000`, {
-      argument: 'first',
-    })
-  const place = after ? all.findIndex((key) => cursorOf(key) === after) : -1
-  if (after && place < 0)
-    throw publicError(
-      'INVALID_ARGUMENT',
-      `after is ${JSON.stringify(after)}; allowed is a cursor from an earlier answer`,
-      { argument: 'after' },
-    )
-  const page = all.slice(place + 1, place + 1 + first)
-  return {
-    page,
-    totalCount: all.length,
-    pageInfo: {
-      hasNextPage: place + 1 + first < all.length,
-      hasPreviousPage: place >= 0,
-      startCursor: page[0] ? cursorOf(page[0]) : null,
-      endCursor: page.length > 0 ? cursorOf(page.at(-1)!) : null,
-    },
-  }
-}
 
 builder.queryField('apiKeys', (t) =>
   t.field({
@@ -115,33 +89,9 @@ builder.queryField('apiKeys', (t) =>
       first: t.arg.int({ required: true, defaultValue: 100, description: '1,000 at most.' }),
       after: t.arg.string({ description: 'endCursor of the page before.' }),
     },
-    resolve: (_root, { first, after }, context) => pageOf(context.keys.list(), first, after),
+    resolve: (_root, { first, after }, context) => pageOf(context.keys.list(), cursorOf, { first, after }),
   }),
 )
-
-type UserErrorShape = {
-  code: 'INVALID' | 'NOT_FOUND' | 'CONFLICT'
-  message: string
-  field: string[] | null
-}
-
-const UserErrorCode = builder.enumType('UserErrorCode', {
-  description: 'Why a change was not made.',
-  values: {
-    INVALID: { description: 'What was given cannot be.' },
-    NOT_FOUND: { description: 'There is none such.' },
-    CONFLICT: { description: 'It was changed by somebody else meanwhile.' },
-  },
-} as const)
-
-const UserError = builder.objectRef<UserErrorShape>('UserError').implement({
-  description: 'Why a change was not made; then nothing was.',
-  fields: (t) => ({
-    code: t.field({ type: UserErrorCode, description: 'For programs.', resolve: ({ code }) => code }),
-    message: t.exposeString('message', { description: 'For people.' }),
-    field: t.exposeStringList('field', { nullable: true, description: 'Path of the argument it is about.' }),
-  }),
-})
 
 interface Payload {
   apiKey: ApiKeyShape | null
@@ -170,17 +120,7 @@ const ApiKeyPayload = builder.objectRef<Payload>('ApiKeyPayload').implement({
   }),
 })
 
-/** What the store refuses for the caller's sake is a user error; that it is away is not. */
-const attempt = async (work: () => Promise<Omit<Payload, 'userErrors'>>, argument?: string): Promise<Payload> => {
-  try {
-    return { ...(await work()), userErrors: [] }
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.code === 'UNAVAILABLE') throw error
-    const field = error.field ?? argument
-    const userError = { code: error.code, message: error.message, field: field === undefined ? null : [field] }
-    return { apiKey: null, secret: null, userErrors: [userError] }
-  }
-}
+const NOTHING: Omit<Payload, 'userErrors'> = { apiKey: null, secret: null }
 
 builder.mutationField('createApiKey', (t) =>
   t.field({
@@ -192,10 +132,20 @@ builder.mutationField('createApiKey', (t) =>
       scopes: t.arg({ type: [ScopeEnum], required: true, description: 'What it may do.' }),
       services: t.arg.stringList({ description: 'The only services that it writes and reads. Default: all.' }),
       expiresAt: t.arg({ type: 'DateTime', description: 'When it ends. Default: never.' }),
+      pointsPerHour: t.arg.int({
+        required: true,
+        defaultValue: 100_000,
+        description: 'What its GraphQL queries may cost in an hour, from 1 to 1,000,000,000.',
+      }),
+      postsPerMinute: t.arg.int({
+        required: true,
+        defaultValue: 300_000,
+        description: 'How many POSTs the collector takes from it in a minute, from 1 to 10,000,000.',
+      }),
     },
-    resolve: (_root, { name, scopes, services, expiresAt }, { keys, principal }) =>
-      attempt(() =>
-        keys.create({ name, scopes, services: services ?? null, expiresAt: expiresAt ?? null, by: principal.keyId }),
+    resolve: (_root, { services, expiresAt, ...key }, { keys, principal }) =>
+      attempt(NOTHING, () =>
+        keys.create({ ...key, services: services ?? null, expiresAt: expiresAt ?? null, by: principal.keyId }),
       ),
   }),
 )
@@ -207,6 +157,6 @@ builder.mutationField('revokeApiKey', (t) =>
     description: 'Revokes an API key, everywhere within two seconds; once more changes nothing. Scope ADMIN.',
     args: { id: t.arg.id({ required: true, description: 'Of the key.' }) },
     resolve: (_root, { id }, { keys, principal }) =>
-      attempt(async () => ({ apiKey: await keys.revoke(id, { by: principal.keyId }), secret: null }), 'id'),
+      attempt(NOTHING, async () => ({ apiKey: await keys.revoke(id, { by: principal.keyId }), secret: null }), 'id'),
   }),
 )

@@ -1,12 +1,14 @@
 import { isObjectType } from 'graphql'
 
 import { holds, type Scope } from '../../http/index.ts'
+import { BLOCK_LIST_ENTRY_ID } from '../../ratelimit/index.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { publicError } from '../errors.ts'
 import { selectionOf } from '../selection.ts'
 import { API_KEY_ID } from './api-keys.ts'
 import { Node } from './common.ts'
+import { mayReadPolicy } from './rate-limit-policies.ts'
 import { findRequestLog, REQUEST_LOG_ID } from './request-logs.ts'
 
 const check = ({ principal }: Context, type: string, scope: Scope): void => {
@@ -19,7 +21,7 @@ builder.queryField('node', (t) =>
     type: Node,
     nullable: true,
     description:
-      'Anything by its id, with the scope that its type needs: RequestLog LOGS_READ, ApiKey ADMIN. Null: there is none such, or not for this key.',
+      'Anything by its id, with the scope that its type needs: RequestLog LOGS_READ, ApiKey ADMIN, RateLimitPolicy and BlockListEntry SECURITY_READ. Null: there is none such, or not for this key.',
     args: { id: t.arg.id({ required: true, description: 'From an earlier answer.' }) },
     resolve: async (_root, { id }, context, info) => {
       if (id.startsWith(API_KEY_ID)) {
@@ -31,7 +33,15 @@ builder.queryField('node', (t) =>
         const type = info.schema.getType('RequestLog')
         return (await findRequestLog(id, isObjectType(type) ? selectionOf(info, type) : [], context)) ?? null
       }
-      return null
+      if (id.startsWith(BLOCK_LIST_ENTRY_ID)) {
+        check(context, 'BlockListEntry', 'SECURITY_READ')
+        return context.blockList.get(id) ?? null
+      }
+      // These go last, since ids of POLICY_FILE are the operator's words.
+      const policy = context.policies.get(id)
+      if (!policy) return null
+      check(context, 'RateLimitPolicy', 'SECURITY_READ')
+      return mayReadPolicy(context, policy) ? policy : null
     },
   }),
 )

@@ -28,6 +28,31 @@ const DatasetLimits = builder.objectRef<{ enabled: boolean }>('DatasetLimits').i
   }),
 })
 
+const RateLimit = builder.objectRef<object>('RateLimit').implement({
+  description: 'What the queries of an API key may cost in an hour, in points; the hour begins with its first query.',
+  fields: (t) => ({
+    limit: t.int({
+      description: 'Points of an hour.',
+      resolve: (_rateLimit, _args, { principal }) => principal.pointsPerHour,
+    }),
+    remaining: t.int({
+      description: 'What is left, after this operation.',
+      resolve: (_rateLimit, _args, { principal, points }) => points.counted?.remaining ?? principal.pointsPerHour,
+    }),
+    used: t.int({
+      description: 'What is spent, this operation included.',
+      resolve: (_rateLimit, _args, { points }) =>
+        points.counted ? points.counted.limit - points.counted.remaining : 0,
+    }),
+    resetAt: t.field({
+      type: 'DateTime',
+      description: 'When all of them are there again.',
+      resolve: (_rateLimit, _args, { points }) => new Date(Date.now() + (points.counted?.resetMs ?? 0)),
+    }),
+    cost: t.int({ description: 'Of this operation.', resolve: (_rateLimit, _args, { cost }) => cost }),
+  }),
+})
+
 const scopesOf = ({ principal }: Context): Scope[] => SCOPES.filter((scope) => holds(principal, scope))
 
 const Viewer = builder.objectRef<object>('Viewer').implement({
@@ -58,6 +83,11 @@ const Viewer = builder.objectRef<object>('Viewer').implement({
       type: [DatasetLimits],
       description: 'What questions may ask for.',
       resolve: (_viewer, _args, { principal }) => [{ enabled: holds(principal, 'ANALYTICS_READ', 'LOGS_READ') }],
+    }),
+    rateLimit: t.field({
+      type: RateLimit,
+      description: 'What its queries may cost, and what is left of it.',
+      resolve: () => ({}),
     }),
     freshness: t.field({
       type: Freshness,
