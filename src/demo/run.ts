@@ -5,6 +5,7 @@ import { ATTACK_KINDS } from './event.ts'
 import { send } from './send.ts'
 import { summary } from './summary.ts'
 import { count } from './table.ts'
+import { trial } from './trial.ts'
 
 export interface DemoOptions {
   /** Where the service listens, such as `http://127.0.0.1:8080`. */
@@ -23,6 +24,8 @@ export interface DemoOptions {
 }
 
 const MINUTE = 60_000
+/** Above what visitors of the shop do in a minute, images and all; below what tools do. */
+const TRIED_LIMIT = 60
 
 /**
  * Makes a day that ends now, sends it to the running service, and prints what the service saw of it.
@@ -64,10 +67,11 @@ export const runDemo = async ({
 
   const from = new Date(to.getTime() - 24 * 60 * MINUTE)
   out.write(`\n${await summary({ url, key, from, to })}\n\n`)
+  out.write(`${await trial({ url, key, from, to, limit: TRIED_LIMIT })}\n\n`)
   for (const line of attributions) out.write(`${line}\n`)
   out.write(
     `Hidden in it: ${count(day.truth.attackers.length)} addresses attack in ${ATTACK_KINDS.length} ways with ${count(hostile)} requests.\n`,
   )
-  out.write(`\nGraphiQL   ${url}/graphql#key=${key}\nCollector  ${url}/v1/requests\n`)
+  out.write(`\nGraphiQL   ${url}/graphql#key=${key}\nCollector  ${url}/v1/requests\nDecisions  ${url}/v1/decide\n`)
   return day.truth
 }

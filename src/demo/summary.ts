@@ -1,10 +1,8 @@
 import { addressKind, countryName } from '../geo/index.ts'
+import { ask, type Asker } from './ask.ts'
 import { count, milliseconds, percent, table } from './table.ts'
 
-export interface SummaryOptions {
-  url: string
-  /** An API key with the scope ANALYTICS_READ. */
-  key: string
+export interface SummaryOptions extends Asker {
   /** The time to be summed up: [from, to). */
   from: Date
   to: Date
@@ -49,28 +47,15 @@ const documentOf = ({ groupBy, fields, where }: Question): string => `
   }`
 
 interface Answer {
-  data?: { requestAnalytics: { rows: AnalyticsRow[]; totals: Omit<AnalyticsRow, 'service'> } }
-  errors?: { message: string }[]
+  requestAnalytics: { rows: AnalyticsRow[]; totals: Omit<AnalyticsRow, 'service'> }
 }
 
-const ask = async ({ url, key, from, to }: SummaryOptions, question: Question) => {
-  const target = `${url}/graphql`
-  const fail = (reason: string): never => {
-    throw new Error(`the summary could not be read from ${target}: ${reason}`)
-  }
-  const response = await fetch(target, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', accept: 'application/json' },
-    body: JSON.stringify({
-      query: documentOf(question),
-      variables: { from: from.toISOString(), to: to.toISOString(), limit: question.limit },
-    }),
-  }).catch(({ message, cause }: Error) => fail(cause instanceof Error ? `${message} (${cause.message})` : message))
-  const text = await response.text()
-  const answer = (text.startsWith('{') ? JSON.parse(text) : {}) as Answer
-  const reasons = answer.errors?.map(({ message }) => message).join('; ')
-  if (!answer.data || reasons) return fail(`${response.status} ${reasons ?? text.slice(0, 300)}`)
-  return answer.data.requestAnalytics
+const analyse = async (
+  { from, to, ...asker }: SummaryOptions,
+  question: Question,
+): Promise<Answer['requestAnalytics']> => {
+  const variables = { from: from.toISOString(), to: to.toISOString(), limit: question.limit }
+  return (await ask<Answer>(asker, documentOf(question), variables)).requestAnalytics
 }
 
 /** Files come with every page and would fill the table. */
@@ -87,15 +72,20 @@ const ADDRESSES = { title: 'addresses', value: ({ uniqClientIps }: AnalyticsRow)
  */
 export const summary = async (options: SummaryOptions): Promise<string> => {
   const rows = options.rows ?? 8
-  const services = await ask(options, { groupBy: 'SERVICE', fields: 'service', limit: rows })
-  const countries = await ask(options, { groupBy: 'CLIENT_COUNTRY', fields: 'clientCountry', limit: rows })
-  const addresses = await ask(options, {
+  const services = await analyse(options, { groupBy: 'SERVICE', fields: 'service', limit: rows })
+  const countries = await analyse(options, { groupBy: 'CLIENT_COUNTRY', fields: 'clientCountry', limit: rows })
+  const addresses = await analyse(options, {
     groupBy: 'CLIENT_IP, CLIENT_COUNTRY',
     fields: 'clientIp clientCountry',
     limit: rows,
   })
-  const paths = await ask(options, { groupBy: 'SERVICE, PATH', fields: 'service path', limit: rows, where: NO_FILES })
-  const statuses = await ask(options, { groupBy: 'STATUS_CODE', fields: 'statusCode', limit: 12 })
+  const paths = await analyse(options, {
+    groupBy: 'SERVICE, PATH',
+    fields: 'service path',
+    limit: rows,
+    where: NO_FILES,
+  })
+  const statuses = await analyse(options, { groupBy: 'STATUS_CODE', fields: 'statusCode', limit: 12 })
   const { requests, errorRate, uniqClientIps } = services.totals
   return [
     `${count(requests)} requests from ${count(uniqClientIps)} addresses, ${percent(errorRate)} errors`,

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'vitest'
 
-import { generateDay, send, summary, type DemoEvent } from '../../src/demo/index.ts'
+import { generateDay, send, summary, trial, type DemoEvent } from '../../src/demo/index.ts'
+import { parseAddress } from '../../src/ratelimit/index.ts'
 import { testGraphql } from '../graphql/support.ts'
 import { testApp } from '../support/app.ts'
 import { testDatabase } from '../support/clickhouse.ts'
@@ -58,6 +59,30 @@ test('the tables say what was sent', () => {
 test('countries have names, and private addresses say what they are', () => {
   expect(tableOf('Countries').map(([country]) => country)).toContain('Germany')
   expect(tableOf('Addresses').find(([ip]) => ip === '10.0.3.11')?.[1]).toBe('private')
+})
+
+test('the trial of a limit stops what a fixed window by address would have stopped, one request after the other', async () => {
+  const limit = 30
+  const windows = new Map<string, { begins: number; seen: number }>()
+  const stopped = new Map<string, number>()
+  for (const event of [...events].sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp))) {
+    const [client, at] = [parseAddress(event.ip)!.counted, Date.parse(event.timestamp)]
+    const open = windows.get(client)
+    const window = open && at < open.begins + 60_000 ? open : { begins: at, seen: 0 }
+    windows.set(client, window)
+    if (++window.seen > limit) stopped.set(client, (stopped.get(client) ?? 0) + 1)
+  }
+  const tried = await trial({ url: api.url, key: await api.key(['ADMIN']), from, to, limit, rows: 50 })
+  const total = [...stopped.values()].reduce((sum, each) => sum + each, 0)
+  const [title, , ...lines] = tried.split('\n')
+  expect(title).toBe(
+    `A limit of 30 a minute and address, tried on this day: ${number(total)} of ${number(events.length)} requests stopped, of ${stopped.size} addresses`,
+  )
+  expect(lines.length).toBeGreaterThan(3)
+  for (const line of lines) {
+    const [client, , denied] = line.trim().split(/ {2,}/)
+    expect([client, denied]).toEqual([client, number(stopped.get(client!)!)])
+  }
 })
 
 test('what the API refuses is told in its own words', async () => {
