@@ -1,0 +1,5 @@
+export { createVedette, type Stats, type Vedette } from './vedette.ts'
+export type { Attributes, DecideOptions, Drop, VedetteLogger, VedetteOptions } from './options.ts'
+export type { ExpressHandler, NextFunction } from './express.ts'
+export type { FastifyPlugin, FastifyReplyLike, FastifyRequestLike } from './fastify.ts'
+export type { RequestListener } from './http.ts'
