@@ -1,6 +1,10 @@
 /** `npm run bench -- NAME`: prints measured figures. Ratios within one run mean something, absolute figures only on a quiet machine. */
 const benches: Record<string, () => Promise<{ run: (args: readonly string[]) => Promise<void> }>> = {
   ingest: () => import('./ingest.ts'),
+  decide: () => import('./decide.ts'),
+  blocklist: () => import('./blocklist.ts'),
+  'decision-log': () => import('./decision-log.ts'),
+  middleware: () => import('./middleware.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

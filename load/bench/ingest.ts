@@ -9,6 +9,7 @@ import { encodeNdjson, generateDay } from '../../src/demo/index.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { startService } from '../../test/support/process.ts'
 import { cpuOf, peakOf } from './cpu.ts'
+import { startFlags } from './flags.ts'
 import { measureStages } from './stages.ts'
 
 const ROWS = 100_000
@@ -50,14 +51,6 @@ const measureFloor = async (clickhouse: ClickHouse, engine: number, folder: stri
   }
   await clickhouse.command(sql`DROP TABLE ${ident('floor')} SYNC`)
   return Math.min(...rounds)
-}
-
-/** Node's flags of `npm start`: what is measured is what runs. */
-const startFlags = async (): Promise<string[]> => {
-  const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    scripts: { start: string }
-  }
-  return scripts.start.split(' ').filter((word) => word.startsWith('--'))
 }
 
 interface Measured {
