@@ -77,6 +77,24 @@ export default defineConfig({
   overrides: [
     ...overrides,
     {
+      files: ['src/middleware/**/*.ts'],
+      rules: {
+        'no-restricted-imports': [
+          'error',
+          {
+            patterns: [
+              {
+                // All but `./` and `node:`, by an engine that cannot look ahead.
+                regex: '^(\\.\\.|[^.n]|n[^o]|no[^d]|nod[^e]|node[^:])',
+                message:
+                  "src/middleware runs inside other people's services: it imports its own files and Node's, nothing else.",
+              },
+            ],
+          },
+        ],
+      },
+    },
+    {
       files: ['src/cli/**', 'src/demo/**', 'load/**', 'test/**', 'src/clickhouse/embedded/engine.ts'],
       rules: { 'no-console': 'off' },
     },

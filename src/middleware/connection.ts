@@ -86,7 +86,7 @@ export const identify = (
     return
   const peer = connection.peer === 'unix' ? undefined : connection.peer
   const own = given === undefined ? undefined : addresses.read(given)
-  const client = own ?? (from === '' || given !== undefined ? peer : addresses.behind(from))
+  const client = given === undefined ? (from === '' ? peer : addresses.behind(from)) : own
   const logged = client ?? peer
   connection.client = client
   connection.from = from
