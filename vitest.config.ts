@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url'
+
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -7,6 +9,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: 'test/support/stores.ts',
     pool: 'forks',
+    // For the command line and the services that tests start, some 300 times: 0.3 s each instead of 0.6.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/compile', import.meta.url)) },
     // Two at once is what two cores carry: the engine and Redis run beside them.
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 
+import { createLimiter, type Rule } from '../../src/ratelimit/index.ts'
 import { createRedis, type Redis } from '../../src/redis/index.ts'
 import { capturedLog } from '../support/log.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
@@ -56,3 +58,16 @@ it('carries messages and leases through a cluster', async () => {
   await lease!.release()
   expect((await redis.acquire('job'))?.held()).toBe(true)
 })
+
+it.each(['FIXED_WINDOW', 'SLIDING_WINDOW'] as const)(
+  'counts limits on every node of a cluster: %s',
+  async (algorithm) => {
+    const limiter = createLimiter({ redis, log: capturedLog().log, registry: new Registry() })
+    const rule: Rule = { id: 'cluster', limit: 2, windowSeconds: 60, algorithm, blockSeconds: 0 }
+    await expect.poll(async () => (await limiter.consume({ ...rule, id: 'probe' }, 'probe')).degraded).toBe(false)
+    const keys = Array.from({ length: 30 }, (_, index) => `203.0.113.${index}`)
+    for (const passes of [true, true, false])
+      for (const key of keys)
+        expect(await limiter.consume(rule, key)).toMatchObject({ allowed: passes, degraded: false })
+  },
+)

@@ -78,13 +78,12 @@ export const createDecideRoute = (dependencies: DecideRouteDependencies): { path
     const client = request.address?.text ?? 'unknown'
     const decision = decide(request)
     if (decision instanceof Promise) {
-      decision.then(
-        (later) => {
+      decision
+        .then((later) => {
           answerDecision(response, { decision: later, dialect, client })
           took.observe((performance.now() - startedAt) / 1000)
-        },
-        (error: unknown) => fail(incoming, response, error),
-      )
+        })
+        .catch((error: unknown) => fail(incoming, response, error))
       return
     }
     answerDecision(response, { decision, dialect, client })
