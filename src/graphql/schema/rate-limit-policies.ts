@@ -84,7 +84,7 @@ const TEXT = {
   windowSeconds: 'Length of the window, from 1 to 86,400.',
   algorithm: 'How it is counted.',
   blockSeconds:
-    'How long a key that went over the limit stays denied, up to 2,592,000; 0: until the window lets it pass again.',
+    'How long a key that went over the limit stays denied, up to 2,073,600; 0: until the window lets it pass again.',
   mode: 'What becomes of the count.',
   onError: 'The answer when nothing can be known, such as a proxy that names no address.',
 } as const satisfies Record<keyof PolicyValues, string>

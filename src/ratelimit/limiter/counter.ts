@@ -23,8 +23,6 @@ export interface Counter {
  * used: better than a process that strangers can fill up.
  */
 const MOST_KEYS = 500_000
-/** The library's timers end at 2^31 ms. */
-const LONGEST_SECONDS = 2_147_483
 
 export type RedisConnection = Connection | Cluster
 
@@ -33,7 +31,7 @@ const fixedOptions = ({ id, limit, windowSeconds, blockSeconds }: Rule, prefix: 
   keyPrefix: `${prefix}rl:${id}:f${windowSeconds}`,
   points: limit,
   duration: windowSeconds,
-  blockDuration: Math.min(blockSeconds, LONGEST_SECONDS),
+  blockDuration: blockSeconds,
 })
 
 const countOf = (allowed: boolean, { msBeforeNext, remainingPoints }: RateLimiterRes): Count => {

@@ -28,7 +28,8 @@ const DEFAULTS = {
 
 const MOST_REQUESTS = 1_000_000
 const LONGEST_WINDOW_SECONDS = 86_400
-const LONGEST_BLOCK_SECONDS = 2_592_000
+/** 24 days: rate-limiter-flexible keeps it by a timer of Node's, which ends at 2^31 ms. */
+const LONGEST_BLOCK_SECONDS = 2_073_600
 const MOST_METHODS = 20
 const LONGEST_SHOWN = 100
 

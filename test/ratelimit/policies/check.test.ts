@@ -30,7 +30,7 @@ it('methods are taken in any case, each once', () => {
 })
 
 it('numbers are taken up to the ends of their ranges', () => {
-  const largest = { limit: 1_000_000, authenticatedLimit: 1_000_000, windowSeconds: 86_400, blockSeconds: 2_592_000 }
+  const largest = { limit: 1_000_000, authenticatedLimit: 1_000_000, windowSeconds: 86_400, blockSeconds: 2_073_600 }
   expect(checkPolicy({ ...NEEDED, ...largest })).toMatchObject(largest)
   const smallest = { limit: 1, authenticatedLimit: 1, windowSeconds: 1, blockSeconds: 0 }
   expect(checkPolicy({ ...NEEDED, ...smallest })).toMatchObject(smallest)
@@ -63,7 +63,7 @@ describe('a field that does not fit is named with what was given and what is all
     ['windowSeconds', 86_401, 'windowSeconds is 86401; allowed is a whole number from 1 to 86400'],
     ['windowSeconds', 0, 'windowSeconds is 0; allowed is a whole number from 1 to 86400'],
     ['algorithm', 'TOKEN_BUCKET', 'algorithm is "TOKEN_BUCKET"; allowed is FIXED_WINDOW, SLIDING_WINDOW'],
-    ['blockSeconds', -1, 'blockSeconds is -1; allowed is a whole number from 0 to 2592000'],
+    ['blockSeconds', -1, 'blockSeconds is -1; allowed is a whole number from 0 to 2073600'],
     ['blockSeconds', 2_592_001, 'blockSeconds is 2592001; allowed is'],
     ['mode', 'enforce', 'mode is "enforce"; allowed is OFF, SHADOW, ENFORCE'],
     ['mode', false, 'mode is false; allowed is OFF, SHADOW, ENFORCE'],
