@@ -6,7 +6,7 @@ import type { Count } from './counter.ts'
 export const DEADLINE_MS = 50
 /** After a failure everybody goes to memory at once, and one in this time tries Redis again. */
 const RETRY_MS = 250
-/** How often deadlines are looked at, ms: one timer for all, since one each costs 1 µs of 13. */
+/** How often deadlines are looked at, ms: one timer for all instead of one a decision. */
 const LOOK_MS = 5
 
 /** Asks Redis within the deadline. */
