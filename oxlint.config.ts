@@ -5,10 +5,10 @@ import { defineConfig } from 'oxlint'
  * and it comes in by the door: `../room/index.ts`.
  */
 const floors = [
-  ['config', 'lock', 'principal'],
+  ['config', 'lock', 'principal', 'secret'],
   ['geo', 'clickhouse', 'redis', 'securitylog'],
   ['store', 'spool', 'http'],
-  ['collector', 'ratelimit', 'jobs', 'analytics'],
+  ['collector', 'ratelimit', 'jobs', 'rollups', 'retention', 'analytics'],
   ['detection', 'reports'],
   ['graphql', 'dashboard'],
   ['app'],

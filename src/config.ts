@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import ipaddr from 'ipaddr.js'
@@ -31,12 +31,30 @@ export interface Config {
   trustedProxies: readonly string[]
   /** Bytes of the spool past which the collector answers 503. */
   spoolMaxBytes: number
+  /** How long after its end an hour is closed, in seconds: what services sent last is then stored. */
+  settleSeconds: number
   /** Age in days, counted from arrival, at which raw request logs go. */
   retentionDays: number
+  /** Age in days at which the log of decisions goes. */
+  decisionRetentionDays: number
+  /** Age in days at which findings go. */
+  findingRetentionDays: number
+  /** Age in days, by the time of the request, at which addresses and users in raw rows are made unrecognisable; undefined: never. */
+  anonymiseAfterDays: number | undefined
+  /** `truncate`: IPv4 to its /24, IPv6 to its /48, users emptied; `hash`: a keyed hash, the same for the same. */
+  anonymiseBy: 'truncate' | 'hash'
+  /** Signs and hashes, the same in all processes; undefined: made at first start and kept in `dataDir`. */
+  secret: string | undefined
   /** Lower-case names of query parameters whose values are stored as `***`. */
   maskQuery: ReadonlySet<string>
   /** YAML or JSON with rate limit policies, followed while it changes; undefined: none. */
   policyFile: string | undefined
+  /** An operator's own detectors, beside and instead of those that come with Vedette; undefined: none. */
+  detectorsDir: string | undefined
+  /** Lists of crawlers' address ranges, followed while they change; undefined: those that come with Vedette. */
+  crawlerRangesDir: string | undefined
+  /** Whether the names of those who say to be crawlers may be looked up. */
+  crawlerDns: boolean
   logLevel: LogLevel
 }
 
@@ -111,6 +129,11 @@ const file = (name: string, given: string): string => {
   return given.endsWith('/') && existsSync(given) ? refuse(name, given, 'the path of an .mmdb file') : resolve(given)
 }
 
+const folder = (name: string, given: string): string =>
+  statSync(given, { throwIfNoEntry: false })?.isDirectory()
+    ? resolve(given)
+    : refuse(name, given, 'the path of a folder that is there')
+
 /** Default list of query parameters whose values never reach the disk. */
 export const MASKED_BY_DEFAULT = 'token,password,passwd,secret,code,key,api_key,access_token,signature'
 
@@ -136,6 +159,14 @@ export const loadConfig = (env: Environment = process.env): Config => {
   if (adminKey !== undefined && !/^[\x21-\x7e]{32,}$/.test(adminKey)) {
     refuse('VEDETTE_ADMIN_KEY', `${adminKey.length} characters`, '32 printable characters or more, without spaces')
   }
+  const secret = env['VEDETTE_SECRET'] || undefined
+  if (secret !== undefined && !/^[\x21-\x7e]{32,}$/.test(secret)) {
+    refuse('VEDETTE_SECRET', `${secret.length} characters`, '32 printable characters or more, without spaces')
+  }
+  const retentionDays = integer(env, 'RETENTION_DAYS', 30, 1, 3650)
+  if (env['ANONYMISE_AFTER_DAYS'] && retentionDays === 1)
+    refuse('ANONYMISE_AFTER_DAYS', env['ANONYMISE_AFTER_DAYS'], 'nothing where RETENTION_DAYS is 1: rows go before')
+  const anonymiseAfterDays = integer(env, 'ANONYMISE_AFTER_DAYS', 0, 1, retentionDays - 1) || undefined
   if (env['CLICKHOUSE_CLUSTER']) {
     refuse(
       'CLICKHOUSE_CLUSTER',
@@ -159,7 +190,13 @@ export const loadConfig = (env: Environment = process.env): Config => {
     adminKey,
     trustedProxies: list(env, 'TRUSTED_PROXIES').map((item) => cidr('TRUSTED_PROXIES', item)),
     spoolMaxBytes: bytes(env, 'SPOOL_MAX_BYTES', 10 * 2 ** 30, 2 ** 20),
-    retentionDays: integer(env, 'RETENTION_DAYS', 30, 1, 3650),
+    settleSeconds: integer(env, 'SETTLE_SECONDS', 120, 0, 3_000),
+    retentionDays,
+    decisionRetentionDays: integer(env, 'DECISION_RETENTION_DAYS', 30, 1, 3650),
+    findingRetentionDays: integer(env, 'FINDING_RETENTION_DAYS', 400, 1, 3650),
+    anonymiseAfterDays,
+    anonymiseBy: choice('ANONYMISE_BY', env['ANONYMISE_BY'] || 'truncate', ['truncate', 'hash']),
+    secret,
     maskQuery: new Set(
       (env['MASK_QUERY'] ?? MASKED_BY_DEFAULT)
         .split(',')
@@ -167,6 +204,9 @@ export const loadConfig = (env: Environment = process.env): Config => {
         .filter(Boolean),
     ),
     policyFile: env['POLICY_FILE'] ? resolve(env['POLICY_FILE']) : undefined,
+    detectorsDir: env['DETECTORS_DIR'] ? folder('DETECTORS_DIR', env['DETECTORS_DIR']) : undefined,
+    crawlerRangesDir: env['CRAWLER_RANGES_DIR'] ? folder('CRAWLER_RANGES_DIR', env['CRAWLER_RANGES_DIR']) : undefined,
+    crawlerDns: choice('CRAWLER_DNS', env['CRAWLER_DNS'] || 'true', ['true', 'false']) === 'true',
     logLevel: choice('LOG_LEVEL', env['LOG_LEVEL'] || 'info', LOG_LEVELS),
   }
 }

@@ -1,3 +1,4 @@
+export { bind } from './bind.ts'
 export { type ClickHouseOptions, createClickHouse } from './client.ts'
 export { kindOf } from './errors.ts'
 export { applyRetention, migrate, MigrationError, MIGRATIONS } from './migrate.ts'
