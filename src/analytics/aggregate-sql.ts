@@ -2,9 +2,9 @@ import { ident, join, param, type Sql, sql } from '../clickhouse/index.ts'
 import type { Buckets } from './buckets.ts'
 import type { Comparison } from './compare.ts'
 import { type Dimension, dimensions } from './dimensions.ts'
-import { keyOf, type MetricRef, metricSql, quantileLevel, quantiles } from './metrics.ts'
+import { keyOf, type MetricRef, quantileLevel } from './metrics.ts'
+import type { RowSource } from './row-source.ts'
 import type { Asker } from './run.ts'
-import { rowsOf } from './scope.ts'
 import type { TimeRange } from './time-range.ts'
 
 /** What every statement of one question has in common. */
@@ -16,9 +16,11 @@ export interface Source {
   timeZone: string
   condition: Sql
   asker: Asker
+  from: RowSource
 }
 
-type Period = 'current' | 'previous'
+const PERIODS = { current: 0, previous: 1 } as const
+type Period = keyof typeof PERIODS
 
 /** Runs of equal steps: an array of 10,000 hours becomes one triple, or a few where clocks change. */
 const runsOf = (starts: readonly number[]): [start: number, step: number, count: number][] => {
@@ -59,18 +61,20 @@ export const bucketSql = ({ starts }: Buckets, shift: Comparison['shift'] | unde
 
 /** Rows to aggregate. With a comparison both periods, a row in both where they overlap, told apart by `period`. */
 const fromSql = (source: Source, withBuckets: boolean): Sql => {
-  const { range, comparison, buckets, condition, asker } = source
+  const { range, comparison, buckets, condition, asker, from } = source
   const bucket = (shift: Comparison['shift'] | undefined) =>
     buckets && withBuckets ? sql`, ${bucketSql(buckets, shift)} AS bucket` : sql``
-  const period = (of: TimeRange, number: 0 | 1, shift: Comparison['shift'] | undefined) =>
-    sql`SELECT *, ${param('UInt8', number)} AS period${bucket(shift)} FROM request_logs WHERE ${rowsOf(of, asker, condition)}`
-  const current = period(range, 0, undefined)
-  return comparison ? sql`(${current} UNION ALL ${period(comparison.range, 1, comparison.shift)})` : sql`(${current})`
+  const period = (of: TimeRange, name: Period, shift: Comparison['shift'] | undefined) =>
+    sql`SELECT *, ${param('UInt8', PERIODS[name])} AS period${bucket(shift)} FROM (${from.rows(of, name, asker, condition)})`
+  const current = period(range, 'current', undefined)
+  return comparison
+    ? sql`(${current} UNION ALL ${period(comparison.range, 'previous', comparison.shift)})`
+    : sql`(${current})`
 }
 
 /** Leaves out the other period's rows; undefined where there is none. */
 export const whenOf = ({ comparison }: Source, period: Period): Sql | undefined =>
-  comparison && (period === 'current' ? sql`period = 0` : sql`period = 1`)
+  comparison && sql`period = ${param('UInt8', PERIODS[period])}`
 
 const dimensionSql = ({ dimensions: asked, timeZone }: Source): Sql[] =>
   asked.map((dimension) => dimensions[dimension].expression(timeZone))
@@ -78,12 +82,17 @@ const dimensionSql = ({ dimensions: asked, timeZone }: Source): Sql[] =>
 const dimensionNames = ({ dimensions: asked }: Source): Sql[] => asked.map((_, index) => ident(`d${index}`))
 
 /** Columns of metrics, quantiles gathered into one; names by place in `refs`. */
-const metricColumns = (refs: readonly MetricRef[], prefix: 'm' | 'p', when: Sql | undefined): Sql[] => {
+const metricColumns = (
+  { from }: Source,
+  refs: readonly MetricRef[],
+  prefix: 'm' | 'p',
+  when: Sql | undefined,
+): Sql[] => {
   const levels = refs.map(quantileLevel).filter((level) => level !== undefined)
   return [
-    ...(levels.length > 0 ? [sql`${quantiles(levels, when)} AS ${ident(`${prefix}q`)}`] : []),
+    ...(levels.length > 0 ? [sql`${from.quantiles(levels, when)} AS ${ident(`${prefix}q`)}`] : []),
     ...refs.flatMap((ref, index) =>
-      quantileLevel(ref) === undefined ? [sql`${metricSql(ref, when)} AS ${ident(`${prefix}${index}`)}`] : [],
+      quantileLevel(ref) === undefined ? [sql`${from.metric(ref, when)} AS ${ident(`${prefix}${index}`)}`] : [],
     ),
   ]
 }
@@ -95,8 +104,8 @@ export interface Wanted {
 }
 
 const wantedColumns = (source: Source, { current, previous }: Wanted): Sql[] => [
-  ...metricColumns(current, 'm', whenOf(source, 'current')),
-  ...(source.comparison ? metricColumns(previous, 'p', whenOf(source, 'previous')) : []),
+  ...metricColumns(source, current, 'm', whenOf(source, 'current')),
+  ...(source.comparison ? metricColumns(source, previous, 'p', whenOf(source, 'previous')) : []),
 ]
 
 export type StoredRow = Record<string, unknown>
@@ -139,7 +148,7 @@ export const groupsSql = (source: Source, choice: Choice, wanted: Wanted): Sql =
   const names = dimensionNames(source)
   const keys = join(dimensionSql(source).map((expression, index) => sql`${expression} AS ${names[index]!}`))
   const columns = [keys, ...wantedColumns(source, wanted), sql`count() OVER () AS groups`]
-  return sql`SELECT ${join(columns)} FROM ${fromSql(source, false)} GROUP BY ${join(names)} HAVING ${metricSql({ field: 'requests' }, whenOf(source, 'current'))} > 0 AND ${choice.having} ORDER BY ${join([...choice.orderBy, ...names])} LIMIT ${count(choice.limit)} OFFSET ${count(choice.offset)}`
+  return sql`SELECT ${join(columns)} FROM ${fromSql(source, false)} GROUP BY ${join(names)} HAVING ${source.from.metric({ field: 'requests' }, whenOf(source, 'current'))} > 0 AND ${choice.having} ORDER BY ${join([...choice.orderBy, ...names])} LIMIT ${count(choice.limit)} OFFSET ${count(choice.offset)}`
 }
 
 /** Whether a row belongs to a group of the page. */
@@ -162,5 +171,5 @@ export const othersSql = (source: Source, choice: Choice, wanted: Wanted): Sql =
 /** How many groups there are, for pages beyond the last. */
 export const groupCountSql = (source: Source, having: Sql): Sql => {
   const keys = join(dimensionSql(source))
-  return sql`SELECT count() AS groups FROM (SELECT 1 FROM ${fromSql(source, false)} GROUP BY ${keys} HAVING ${metricSql({ field: 'requests' }, whenOf(source, 'current'))} > 0 AND ${having})`
+  return sql`SELECT count() AS groups FROM (SELECT 1 FROM ${fromSql(source, false)} GROUP BY ${keys} HAVING ${source.from.metric({ field: 'requests' }, whenOf(source, 'current'))} > 0 AND ${having})`
 }

@@ -14,6 +14,8 @@ import type { Granularity } from './buckets.ts'
 import { chooseBuckets, chooseGroups } from './choice.ts'
 import { fieldOf, type MetricField, type MetricRef, type MetricValue, type MetricValues } from './metrics.ts'
 import { computed, type Question } from './question.ts'
+import { type DataSource, dataSourceOf, type RolledUp } from './pick-source.ts'
+import { rowSource } from './row-source.ts'
 import { type AnalyticsRow, dimensionValues, groupKey, metricValues, secondsWithin, type Span, spans } from './rows.ts'
 import { type Asker, type Run, withPatterns } from './run.ts'
 import type { TimeRange } from './time-range.ts'
@@ -33,6 +35,7 @@ export interface RequestAnalytics {
   previousRange: TimeRange | undefined
   granularity: Exclude<Granularity, 'AUTO'> | null
   timeZone: string
+  dataSource: DataSource
 }
 
 interface Parts {
@@ -195,7 +198,7 @@ const totalsOf = async (work: Work): Promise<Pick<RequestAnalytics, 'totals' | '
 }
 
 /** Runs as few statements as the selection needs, those that do not wait for each other at once. */
-const parts = async (work: Work, choice: Choice | undefined): Promise<Parts & Omit<RequestAnalytics, keyof Parts>> => {
+const parts = async (work: Work, choice: Choice | undefined): Promise<Omit<RequestAnalytics, 'dataSource'>> => {
   const { question } = work
   const { selection, buckets, comparison, range, zone } = question
   const none: Parts = { rows: [], totalGroups: null, truncated: false }
@@ -222,14 +225,17 @@ const parts = async (work: Work, choice: Choice | undefined): Promise<Parts & Om
   }
 }
 
-/** @throws {AnalyticsError} */
+/** @param rolledUp what of it comes from roll-ups; undefined: nothing
+ * @throws {AnalyticsError}
+ */
 export const answer = (
   question: Question,
   asker: Asker,
   run: Run,
   completeThrough: number,
+  rolledUp: RolledUp | undefined,
 ): Promise<RequestAnalytics> =>
-  withPatterns(run, question.filter, () => {
+  withPatterns(run, question.filter, async () => {
     const { range, comparison, buckets, dimensions, zone, filter } = question
     const source: Source = {
       range,
@@ -239,7 +245,9 @@ export const answer = (
       timeZone: zone.canonical,
       condition: filter.condition,
       asker,
+      from: rowSource(rolledUp),
     }
     const work = begin(question, source, run, completeThrough)
-    return parts(work, dimensions.length > 0 ? chooseGroups(question, source, work.rangeSeconds) : undefined)
+    const choice = dimensions.length > 0 ? chooseGroups(question, source, work.rangeSeconds) : undefined
+    return { ...(await parts(work, choice)), dataSource: dataSourceOf(rolledUp) }
   })

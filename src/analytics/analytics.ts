@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 
 import type { ClickHouse } from '../clickhouse/index.ts'
 import { answer, type RequestAnalytics } from './aggregate.ts'
+import { coverage, rollupThrough } from './coverage.ts'
 import { decodeLogId } from './cursor.ts'
 import type { Dimension } from './dimensions.ts'
 import { type DimensionValueCount, type DimensionValuesInput, findDimensionValues } from './dimension-values.ts'
@@ -11,10 +12,17 @@ import { LIMITS } from './limits.ts'
 import type { LogField, RequestLog } from './log-row.ts'
 import { type LogList, listLogs } from './log-list.ts'
 import { findLog, type LogQuery, planLogs, type RequestLogsInput, rowsToRead } from './logs.ts'
-import { type RequestAnalyticsInput, resolveQuestion } from './question.ts'
+import { dataSourceOf, type DataSource, pickSource, type RolledUp, tableFor } from './pick-source.ts'
+import { type Question, type RequestAnalyticsInput, resolveQuestion } from './question.ts'
 import { type Backtest, type BacktestInput, backtestRateLimit } from './rate-limit-backtest.ts'
-import { type Effectiveness, type EffectivenessInput, rateLimitEffectiveness } from './rate-limit-effectiveness.ts'
+import {
+  type AddressesTold,
+  type Effectiveness,
+  type EffectivenessInput,
+  rateLimitEffectiveness,
+} from './rate-limit-effectiveness.ts'
 import { blockListHits, type HitsInput } from './rate-limit-hits.ts'
+import { rowSource } from './row-source.ts'
 import { type Asker, createRunner, type Spent, withPatterns } from './run.ts'
 import type { TimeRangeInput } from './time-range.ts'
 
@@ -22,6 +30,8 @@ export interface AnalyticsDependencies {
   clickhouse: ClickHouse
   /** When the oldest row arrived that the collector holds and the store does not. Default: none waits. */
   oldestPending?: OldestPending
+  /** What people said of addresses. Default: nothing. */
+  addressesTold?: AddressesTold
   /** Milliseconds since 1970, for tests. */
   now?: () => number
 }
@@ -31,6 +41,7 @@ export interface QueryEstimate {
   /** Why not. */
   reasons: string[]
   rowsToRead: number
+  source: DataSource
 }
 
 export interface EstimateInput {
@@ -63,16 +74,26 @@ export interface Analytics {
 export const createAnalytics = ({
   clickhouse,
   oldestPending = () => undefined,
+  addressesTold,
   now = Date.now,
 }: AnalyticsDependencies): Analytics => {
   const runnerFor = createRunner(clickhouse, randomUUID)
 
   const freshness = async (asker: Asker): Promise<Freshness> => {
-    const [ingestedThrough, pending] = await Promise.all([
+    const [ingestedThrough, rolledUpThrough, pending] = await Promise.all([
       newestTimestamp(asker, runnerFor(asker), now()),
+      rollupThrough(runnerFor(asker), now()),
       pendingFreshness(oldestPending, now()),
     ])
-    return { ingestedThrough, ...pending }
+    return { ingestedThrough, rollupThrough: rolledUpThrough, ...pending }
+  }
+
+  /** What of a question roll-ups answer. Asked beside its statements: it counts for none of them. */
+  const rolledUp = async (question: Question, asker: Asker): Promise<RolledUp | undefined> => {
+    if (!tableFor(question)) return undefined
+    const { range, comparison } = question
+    const ranges = comparison ? [range, comparison.range] : [range]
+    return pickSource(question, await coverage(runnerFor(asker), ranges, now()))
   }
 
   return {
@@ -80,8 +101,8 @@ export const createAnalytics = ({
     requestAnalytics: async (input, asker) => {
       const run = runnerFor(asker)
       const question = resolveQuestion(input, now())
-      const pending = await pendingFreshness(oldestPending, now())
-      const result = await answer(question, asker, run, pending.completeThrough.getTime())
+      const [pending, picked] = await Promise.all([pendingFreshness(oldestPending, now()), rolledUp(question, asker)])
+      const result = await answer(question, asker, run, pending.completeThrough.getTime(), picked)
       return { ...result, spent: run.spent }
     },
     requestLogs: (input, asker) => {
@@ -96,7 +117,7 @@ export const createAnalytics = ({
     dimensionValues: async (input, asker) => findDimensionValues(input, asker, runnerFor(asker), now()),
     rateLimitEffectiveness: async (input, asker) => {
       const run = runnerFor(asker)
-      return { ...(await rateLimitEffectiveness(input, asker, run, now())), spent: run.spent }
+      return { ...(await rateLimitEffectiveness(input, asker, run, now(), addressesTold)), spent: run.spent }
     },
     backtestRateLimit: async (input, asker) => {
       const run = runnerFor(asker)
@@ -105,15 +126,18 @@ export const createAnalytics = ({
     blockListHits: async (input, asker) => blockListHits(input, asker, runnerFor(asker), now()),
     estimate: async ({ timeRange, groupBy, where }, asker) => {
       const run = runnerFor(asker)
-      const { range, filter } = resolveQuestion({ timeRange, groupBy, where, selection: {} }, now())
-      const rows = await withPatterns(run, filter, () => rowsToRead(run, range, asker, filter.condition))
+      const question = resolveQuestion({ timeRange, groupBy, where, selection: {} }, now())
+      const { range, filter } = question
+      const picked = await rolledUp(question, asker)
+      const source = rowSource(picked).rows(range, 'current', asker, filter.condition)
+      const rows = await withPatterns(run, filter, () => rowsToRead(run, source))
       const reasons =
         rows > LIMITS.maxRowsToRead
           ? [
               `it reads ${rows} rows of ${LIMITS.maxRowsToRead} that one question may; ask for a shorter timeRange or a narrower where`,
             ]
           : []
-      return { allowed: reasons.length === 0, reasons, rowsToRead: rows }
+      return { allowed: reasons.length === 0, reasons, rowsToRead: rows, source: dataSourceOf(picked) }
     },
   }
 }

@@ -1,19 +1,19 @@
 import { ident, join, type Sql, sql } from '../clickhouse/index.ts'
 import { type Choice, type Source, whenOf } from './aggregate-sql.ts'
 import { LIMITS } from './limits.ts'
-import { fieldOf, keyOf, type Metric, metricSql, type MetricValue } from './metrics.ts'
+import { fieldOf, keyOf, type Metric, type MetricValue } from './metrics.ts'
 import type { MetricFilter, Question } from './question.ts'
 import type { AnalyticsRow } from './rows.ts'
 
 /** A metric as an expression over a group, for HAVING and ORDER BY. */
 const metricExpression = (metric: Metric, source: Source, seconds: number): Sql => {
-  const requests = metricSql({ field: 'requests' }, whenOf(source, 'current'))
+  const requests = source.from.metric({ field: 'requests' }, whenOf(source, 'current'))
   if (metric === 'REQUESTS_PER_SECOND') return sql`${requests} / ${seconds}`
   if (metric === 'REQUESTS_CHANGE') {
-    const before = metricSql({ field: 'requests' }, whenOf(source, 'previous'))
+    const before = source.from.metric({ field: 'requests' }, whenOf(source, 'previous'))
     return sql`(toFloat64(${requests}) - ${before}) / nullIf(${before}, 0)`
   }
-  return metricSql({ field: fieldOf(metric) }, whenOf(source, 'current'))
+  return source.from.metric({ field: fieldOf(metric) }, whenOf(source, 'current'))
 }
 
 const OPERATORS = {

@@ -91,6 +91,8 @@ export interface CompiledFilter {
   condition: Sql
   /** Regular expressions and where they stand: only the store can tell whether they are valid. */
   patterns: { argument: string; pattern: string }[]
+  /** Fields that it looks at. */
+  fields: ReadonlySet<string>
 }
 
 const not = (condition: Sql): Sql => sql`NOT (${condition})`
@@ -210,6 +212,7 @@ type AnyOperators = Record<string, (of: Sql, value: never, argument: string) => 
  */
 export const compileFilter = (filter: Maybe<RequestFilter>, argument = 'where'): CompiledFilter => {
   const patterns: CompiledFilter['patterns'] = []
+  const fields = new Set<string>()
   let conditions = 0
 
   const field = (of: Sql, operators: AnyOperators, given: object, path: string): Sql =>
@@ -247,6 +250,7 @@ export const compileFilter = (filter: Maybe<RequestFilter>, argument = 'where'):
           if (name === 'and') return all(nested('and'))
           if (name === 'or') return any(nested('or'))
           if (name === 'not') return not(walk(value as RequestFilter, at, depth + 1))
+          fields.add(name)
           if (name === 'clientIp') return field(sql`ip`, IP, value as object, at)
           if (name === 'action') return field(sql`CAST(action, 'String')`, ACTION, value as object, at)
           if (name in TEXT_FIELDS) return field(TEXT_FIELDS[name as TextField], TEXT, value as object, at)
@@ -255,5 +259,5 @@ export const compileFilter = (filter: Maybe<RequestFilter>, argument = 'where'):
     )
   }
 
-  return { condition: filter ? walk(filter, argument, 0) : sql`true`, patterns }
+  return { condition: filter ? walk(filter, argument, 0) : sql`true`, patterns, fields }
 }

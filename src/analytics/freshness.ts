@@ -10,6 +10,8 @@ export interface Freshness {
   completeThrough: Date
   /** Seconds that the oldest row not yet stored has waited; 0 when all are. */
   lagSeconds: number
+  /** End of the newest hour whose roll-ups are made, and those of the hours before it; null: none within seven days. */
+  rollupThrough: Date | null
 }
 
 /** The collector's side of it: when the oldest row arrived that is not yet stored; undefined when all are. */

@@ -34,9 +34,10 @@ export {
   type MetricValues,
 } from './metrics.ts'
 export type { Backtest, BacktestClient, BacktestPolicy } from './rate-limit-backtest.ts'
-export type { Effectiveness, EffectivenessRow } from './rate-limit-effectiveness.ts'
+export type { AddressesTold, Effectiveness, EffectivenessRow } from './rate-limit-effectiveness.ts'
+export type { DataSource } from './pick-source.ts'
 export type { AnalyticsSelection, RequestAnalyticsInput } from './question.ts'
 export type { AnalyticsRow } from './rows.ts'
-export type { Asker, Spent } from './run.ts'
-export type { TimeRange, TimeRangeInput } from './time-range.ts'
+export { type Asker, createRunner, type Run, type Spent } from './run.ts'
+export { resolveTimeRange, type TimeRange, type TimeRangeInput } from './time-range.ts'
 export { isTimeZone } from './time-zone.ts'

@@ -64,7 +64,7 @@ export const metrics: Record<MetricField, MetricDefinition> = {
   requestBytes: { description: 'Bytes received, of the requests that tell.', unit: 'bytes', kind: 'count' },
   responseBytes: { description: 'Bytes sent, of the requests that tell.', unit: 'bytes', kind: 'count' },
   durationMsAvg: {
-    description: 'Mean duration of the requests that tell theirs; null where none does.',
+    description: 'Mean duration of the requests that tell theirs, each to the microsecond; null where none does.',
     unit: 'ms',
     kind: 'value',
   },
@@ -114,7 +114,7 @@ export const keyOf = ({ field, level, exact }: MetricRef): string =>
 export const quantileLevel = ({ field, level }: MetricRef): number | undefined =>
   ({ durationMsP50: 0.5, durationMsP95: 0.95, durationMsP99: 0.99, durationMsQuantile: level })[field as string]
 
-type Aggregate = 'count' | 'sum' | 'avg' | 'max' | 'uniqExact' | 'uniqCombined'
+type Aggregate = 'count' | 'sum' | 'max' | 'uniqExact' | 'uniqCombined'
 
 /** An aggregate function over all rows, or over those where the condition holds. */
 const aggregate = (name: Aggregate, args: Sql | undefined, when: Sql | undefined): Sql =>
@@ -165,7 +165,8 @@ export const metricSql = (ref: MetricRef, when?: Sql): Sql => {
     case 'responseBytes':
       return aggregate('sum', sql`ifNull(response_bytes, 0)`, when)
     case 'durationMsAvg':
-      return aggregate('avg', sql`duration_ms`, when)
+      // Of whole microseconds: their sum is the same in any order, and the roll-ups have it.
+      return sql`${aggregate('sum', sql`toUInt64(round(ifNull(duration_ms, 0) * 1000))`, when)} / 1000 / nullIf(${aggregate('count', undefined, both(sql`duration_ms IS NOT NULL`, when))}, 0)`
     case 'durationMsMax':
       return aggregate('max', sql`duration_ms`, when)
     case 'uniqClientIps':

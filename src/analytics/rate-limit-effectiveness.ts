@@ -16,8 +16,11 @@ export interface EffectivenessInput {
   policyIds?: readonly string[] | null | undefined
   services?: readonly string[] | null | undefined
   /** What of the answer is wanted: only that is computed. Error rates read the requests, too. */
-  selection: { rows: boolean; totals: boolean; errorRates: boolean }
+  selection: { rows: boolean; totals: boolean; errorRates: boolean; verdicts?: boolean }
 }
+
+/** A SELECT of the addresses of which people said so, as detectors count them. */
+export type AddressesTold = (verdict: 'CONFIRMED' | 'FALSE_POSITIVE') => Sql
 
 /** What the decisions of one bucket, policy and service came to. */
 export interface EffectivenessRow {
@@ -41,6 +44,11 @@ export interface EffectivenessRow {
   repeatOffenders: number | bigint
   /** Requests within the limit by clients that had gone over it before in the range. */
   passedAfterLimit: number | bigint
+  /** Of the limited clients, such as people called attackers, and such as they called none. 0 where that is not asked. */
+  limitedConfirmedAbusive: number
+  limitedFalsePositive: number
+  /** confirmed / (confirmed + false positives); null: none of them was reviewed. */
+  precision: number | null
   serverErrorRateBefore: number | null
   serverErrorRateAfter: number | null
 }
@@ -64,6 +72,7 @@ interface Question {
   asker: Asker
   policies: Sql
   services: Sql
+  addressesTold: AddressesTold | undefined
 }
 
 interface Stored {
@@ -77,6 +86,8 @@ interface Stored {
   clients: string
   repeated: string
   passed: string
+  confirmed: string
+  mistaken: string
 }
 
 const listed = (argument: string, column: Sql, given: readonly string[] | null | undefined): Sql => {
@@ -86,7 +97,12 @@ const listed = (argument: string, column: Sql, given: readonly string[] | null |
   return sql`${column} IN ${[...given]}`
 }
 
-const resolve = (input: EffectivenessInput, asker: Asker, now: number): Question => {
+const resolve = (
+  input: EffectivenessInput,
+  asker: Asker,
+  now: number,
+  addressesTold: AddressesTold | undefined,
+): Question => {
   const range = resolveTimeRange('timeRange', input.timeRange, now)
   const timezone = input.bucket?.timezone ?? 'UTC'
   if (!isTimeZone(timezone)) throw invalid('bucket.timezone', timezone, 'an IANA time zone such as Europe/Paris')
@@ -99,6 +115,7 @@ const resolve = (input: EffectivenessInput, asker: Asker, now: number): Question
     asker,
     policies: listed('policyIds', sql`policy_id`, input.policyIds),
     services: listed('services', sql`service`, input.services),
+    addressesTold: input.selection.verdicts ? addressesTold : undefined,
   }
 }
 
@@ -118,10 +135,18 @@ const fromSql = ({ range, asker, policies, services }: Question): Sql => {
 
 const clientsOver = (when: Sql): Sql => sql`uniqExactIf(sipHash64(counted), ${OVER} AND counted != '' AND ${when})`
 
+/** The address as detectors count it: of IPv6 its /64. */
+const ADDRESS = sql`if(ip BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), ip, tupleElement(IPv6CIDRToRange(ip, 64), 1))`
+
+const verdictsSql = ({ addressesTold }: Question): Sql =>
+  addressesTold
+    ? sql`${clientsOver(sql`${ADDRESS} IN (${addressesTold('CONFIRMED')})`)} AS confirmed, ${clientsOver(sql`${ADDRESS} IN (${addressesTold('FALSE_POSITIVE')})`)} AS mistaken`
+    : sql`toUInt64(0) AS confirmed, toUInt64(0) AS mistaken`
+
 /** One statement over the decisions, by these columns. */
 const decisionsSql = (question: Question, by: readonly Sql[], rest: Sql): Sql => {
   const keys = by.length > 0 ? sql`${join(by)}, ` : sql``
-  return sql`SELECT ${keys}sumIf(count, outcome != 'blocked') AS evaluated, sumIf(count, outcome = 'limited') AS limited, sumIf(count, outcome = 'shadow_limited') AS shadow, sumIf(count, outcome = 'blocked') AS blocked, ${clientsOver(sql`true`)} AS clients, ${clientsOver(sql`timestamp >= first + window_seconds`)} AS repeated, sumIf(count, outcome = 'allowed' AND counted != '' AND first > 0 AND timestamp > first) AS passed FROM ${fromSql(question)} ${rest}`
+  return sql`SELECT ${keys}sumIf(count, outcome != 'blocked') AS evaluated, sumIf(count, outcome = 'limited') AS limited, sumIf(count, outcome = 'shadow_limited') AS shadow, sumIf(count, outcome = 'blocked') AS blocked, ${clientsOver(sql`true`)} AS clients, ${clientsOver(sql`timestamp >= first + window_seconds`)} AS repeated, sumIf(count, outcome = 'allowed' AND counted != '' AND first > 0 AND timestamp > first) AS passed, ${verdictsSql(question)} FROM ${fromSql(question)} ${rest}`
 }
 
 const POLICY = sql`policy_id AS policy`
@@ -129,10 +154,21 @@ const BUSIEST = sql`GROUP BY policy, service ORDER BY evaluated + blocked DESC, 
 
 type Place = Pick<EffectivenessRow, 'bucket' | 'policyId' | 'service'>
 
-const NOTHING = { evaluated: '0', limited: '0', shadow: '0', blocked: '0', clients: '0', repeated: '0', passed: '0' }
+const NOTHING = {
+  evaluated: '0',
+  limited: '0',
+  shadow: '0',
+  blocked: '0',
+  clients: '0',
+  repeated: '0',
+  passed: '0',
+  confirmed: '0',
+  mistaken: '0',
+}
 
 const rowOf = (place: Place, stored: Omit<Stored, 'policy' | 'service'> = NOTHING, rates?: ErrorRates) => {
   const [evaluated, limited] = [BigInt(stored.evaluated), BigInt(stored.limited)]
+  const [confirmed, mistaken] = [Number(stored.confirmed), Number(stored.mistaken)]
   return {
     ...place,
     evaluated: toInteger(stored.evaluated),
@@ -144,6 +180,9 @@ const rowOf = (place: Place, stored: Omit<Stored, 'policy' | 'service'> = NOTHIN
     uniqLimitedClients: toInteger(stored.clients),
     repeatOffenders: toInteger(stored.repeated),
     passedAfterLimit: toInteger(stored.passed),
+    limitedConfirmedAbusive: confirmed,
+    limitedFalsePositive: mistaken,
+    precision: confirmed + mistaken > 0 ? confirmed / (confirmed + mistaken) : null,
     serverErrorRateBefore: rates?.before ?? null,
     serverErrorRateAfter: rates?.after ?? null,
   }
@@ -207,8 +246,9 @@ export const rateLimitEffectiveness = async (
   asker: Asker,
   run: Run,
   now: number,
+  addressesTold?: AddressesTold,
 ): Promise<Effectiveness> => {
-  const question = resolve(input, asker, now)
+  const question = resolve(input, asker, now, addressesTold)
   const { range, zone, buckets, policies, services } = question
   const { selection } = input
   const most = Math.max(1, Math.floor(LIMITS.maxRows / (buckets?.starts.length ?? 1)))

@@ -9,7 +9,7 @@ import type { Asker } from './run.ts'
  */
 const inRange = ({ from, to }: TimeRange): Sql => {
   const [first, end] = [new Date(from), new Date(to)]
-  return sql`timestamp >= ${first} AND timestamp < ${end} AND toStartOfHour(timestamp) >= toStartOfHour(${first}) AND toStartOfHour(timestamp) <= toStartOfHour(${end})`
+  return sql`timestamp >= ${first} AND timestamp < ${end} AND toStartOfHour(timestamp) >= toStartOfHour(${first}) AND toStartOfHour(timestamp) < ${end}`
 }
 
 /** The rows that the asker may see at all. Every statement over request_logs has it. */

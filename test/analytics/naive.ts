@@ -164,7 +164,8 @@ export const measure = (rows: readonly Required<LogRow>[], seconds: number, all:
     blocked: action('blocked'),
     requestBytes: sum(rows.map((row) => row.requestBytes)),
     responseBytes: sum(rows.map((row) => row.responseBytes)),
-    durationMsAvg: durations.length === 0 ? null : sum(durations) / durations.length,
+    durationMsAvg:
+      durations.length === 0 ? null : sum(durations.map((ms) => Math.round(ms * 1_000))) / 1_000 / durations.length,
     durationMsMax: durations.length === 0 ? null : Number(durations.at(-1)!.toPrecision(7)),
     uniqClientIps: new Set(rows.map(({ ip }) => ip)).size,
     uniqPaths: new Set(rows.map(({ path }) => path)).size,

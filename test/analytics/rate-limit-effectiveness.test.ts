@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { createAnalytics, type EffectivenessRow, LIMITS } from '../../src/analytics/index.ts'
+import { param, sql } from '../../src/clickhouse/index.ts'
 import { testDatabase } from '../support/clickhouse.ts'
 import { type DecisionRow, insertDecisions } from '../support/decisions.ts'
 import { insertLogs, type LogRow, random } from '../support/request-logs.ts'
@@ -12,13 +13,27 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const RANGE = { from: new Date(FROM), to: new Date(FROM + 2 * HOUR) }
 
+const TOLD = {
+  CONFIRMED: ['203.0.113.3', '203.0.113.4', '203.0.113.5'],
+  FALSE_POSITIVE: ['203.0.113.6', '198.51.100.1'],
+}
+const addressesTold = (verdict: keyof typeof TOLD) =>
+  sql`SELECT arrayJoin(${param(
+    'Array(IPv6)',
+    TOLD[verdict].map((ip) => `::ffff:${ip}`),
+  )})`
+
 const ask = (
   input: object = {},
   selection: object = {},
   who: { services: readonly string[] | null; comment: string } = asker,
 ) =>
-  createAnalytics({ clickhouse: database.clickhouse }).rateLimitEffectiveness(
-    { timeRange: RANGE, ...input, selection: { rows: true, totals: true, errorRates: true, ...selection } },
+  createAnalytics({ clickhouse: database.clickhouse, addressesTold }).rateLimitEffectiveness(
+    {
+      timeRange: RANGE,
+      ...input,
+      selection: { rows: true, totals: true, errorRates: true, verdicts: true, ...selection },
+    },
     who,
   )
 
@@ -70,6 +85,18 @@ const isOver = ({ outcome }: DecisionRow): boolean => outcome === 'limited' || o
 const within = (rows: readonly DecisionRow[]) =>
   rows.filter(({ timestamp }) => timestamp >= RANGE.from && timestamp < RANGE.to)
 
+const naiveVerdicts = (over: readonly DecisionRow[]) => {
+  const clients = [...new Set(over.map(({ ip }) => ip!))]
+  const [confirmed, mistaken] = (['CONFIRMED', 'FALSE_POSITIVE'] as const).map(
+    (verdict) => clients.filter((ip) => TOLD[verdict].includes(ip)).length,
+  )
+  return {
+    limitedConfirmedAbusive: confirmed!,
+    limitedFalsePositive: mistaken!,
+    precision: confirmed! + mistaken! > 0 ? confirmed! / (confirmed! + mistaken!) : null,
+  }
+}
+
 /** By the definitions, one row at a time. @param visible what the asker may see @param rows of the answer's row */
 const naive = (
   rows: readonly DecisionRow[],
@@ -101,6 +128,7 @@ const naive = (
       asked,
       (row) => row.outcome === 'allowed' && row.ip !== '' && row.timestamp.getTime() > firstOver(row),
     ),
+    ...naiveVerdicts(over),
     serverErrorRateBefore: rates[0],
     serverErrorRateAfter: rates[1],
   }
@@ -233,6 +261,32 @@ it('without decisions there are no rows, and totals of nothing', async () => {
   const { rows, totals } = await ask({ timeRange, bucket: {} })
   expect(rows).toEqual([])
   expect(totals).toMatchObject({ evaluated: 0, limitedRate: null, serverErrorRateAfter: null })
+})
+
+it('counts what people said of a /64 for each of its addresses, and looks it up only where it is asked for', async () => {
+  const at = FROM + 40 * 24 * HOUR
+  await insertDecisions(
+    database.clickhouse,
+    ['2001:db8:0:1::7', '2001:db8:0:2::7', '203.0.113.3'].map((ip) => ({
+      timestamp: new Date(at),
+      outcome: 'limited' as const,
+      ip,
+      counted: ip,
+    })),
+  )
+  const { rateLimitEffectiveness } = createAnalytics({
+    clickhouse: database.clickhouse,
+    addressesTold: (verdict) =>
+      sql`SELECT toIPv6(${verdict === 'CONFIRMED' ? '2001:db8:0:1::' : '::ffff:203.0.113.3'})`,
+  })
+  const askTotals = async (verdicts: boolean) => {
+    const selection = { rows: false, totals: true, errorRates: false, verdicts }
+    const timeRange = { from: new Date(at), to: new Date(at + HOUR) }
+    return (await rateLimitEffectiveness({ timeRange, selection }, asker)).totals
+  }
+  const told = { limitedConfirmedAbusive: 1, limitedFalsePositive: 1, precision: 0.5 }
+  expect(await askTotals(true)).toMatchObject({ uniqLimitedClients: 3, ...told })
+  expect(await askTotals(false)).toMatchObject({ limitedConfirmedAbusive: 0, precision: null })
 })
 
 it('reads only what is asked for', async () => {

@@ -1,0 +1,19 @@
+-- Requests by service and route.
+-- table: route_hours_by_run
+-- window: 1h
+SELECT
+    toDateTime({from:DateTime64(3)}) AS hour,
+    {run_id:UInt64} AS run_id,
+    service, route,
+    count() AS requests,
+    countIf(status_code BETWEEN 400 AND 499) AS client_errors,
+    countIf(status_code >= 500) AS server_errors,
+    countIf(action = 'rate_limited') AS limited,
+    countIf(action = 'blocked') AS blocked,
+    sum(ifNull(request_bytes, 0)) AS request_bytes,
+    sum(ifNull(response_bytes, 0)) AS response_bytes,
+    count(duration_ms) AS durations,
+    sum(toUInt64(round(ifNull(duration_ms, 0) * 1000))) AS duration_us,
+    max(duration_ms) AS duration_max
+FROM requests
+GROUP BY service, route
