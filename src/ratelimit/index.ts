@@ -10,6 +10,7 @@ export {
   type NewBlockListEntry,
 } from './blocklist/types.ts'
 export { type BlockListDependencies, createBlockList } from './blocklist/blocklist.ts'
+export { createPrefixTree, type PrefixTree } from './blocklist/prefix-tree.ts'
 export { BLOCK_LIST_ENTRY_ID, checkNewEntry } from './blocklist/entries.ts'
 export { BLOCK_LIST_FORMATS, type BlockListFormat, formatBlockList } from './blocklist/formats.ts'
 export { createRefusal } from './blocklist/reserved.ts'
