@@ -5,6 +5,8 @@ const benches: Record<string, () => Promise<{ run: (args: readonly string[]) => 
   blocklist: () => import('./blocklist.ts'),
   'decision-log': () => import('./decision-log.ts'),
   middleware: () => import('./middleware.ts'),
+  detection: () => import('./detection/index.ts'),
+  hourly: () => import('./hourly.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)
