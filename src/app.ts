@@ -2,15 +2,21 @@ import { writeFile, rm, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { createAnalytics, createIpLogs } from './analytics/index.ts'
-import { applyRetention, type ClickHouse, ClickHouseError, createClickHouse, migrate } from './clickhouse/index.ts'
+import { type ClickHouse, ClickHouseError, createClickHouse, migrate } from './clickhouse/index.ts'
 import { createCollector, REQUEST_LOGS } from './collector/index.ts'
 import type { Config } from './config.ts'
 import { createDashboard } from './dashboard/index.ts'
+import { addressesTold, createDetection, createSuspiciousIpsRoute } from './detection/index.ts'
 import { createGeo, type Geo } from './geo/index.ts'
 import { createGraphql } from './graphql/index.ts'
 import { createHealth, createHttpServer, createMetrics, type Log } from './http/index.ts'
+import { createJobs, type Jobs } from './jobs/index.ts'
 import { createGuards, createLimiter, createProtection, DECISIONS, type Protection } from './ratelimit/index.ts'
 import { createRedis } from './redis/index.ts'
+import { applyRetention, createRetention, type RetentionDays, retentionOf } from './retention/index.ts'
+import { createRollups } from './rollups/index.ts'
+import { createSchedule } from './schedule.ts'
+import { loadSecret } from './secret.ts'
 import { createRefusedKeys, createSecurityLog } from './securitylog/index.ts'
 import { createSpool, type Spool, spoolFolder } from './spool/index.ts'
 import { type ApiKeys, createApiKeys } from './store/index.ts'
@@ -23,6 +29,7 @@ export interface App {
   spool: Spool
   policies: Protection['policies']
   blockList: Protection['blockList']
+  jobs: Jobs
   /** The secret of a first admin key made just now, to be shown once. */
   firstAdminKey: string | undefined
   /** In order, within a deadline: not ready, no new connections, seal and flush, ClickHouse, Redis. */
@@ -39,11 +46,11 @@ const isAway = (error: unknown): error is ClickHouseError =>
 /** ClickHouse may be away when the service starts: the collector takes rows all the same, and the tables are made when it is back. */
 const migrateWhenThere = (
   clickhouse: ClickHouse,
-  { retentionDays, log, stopping }: { retentionDays: number; log: Log; stopping: AbortSignal },
+  { retention, log, stopping }: { retention: RetentionDays; log: Log; stopping: AbortSignal },
 ) => {
   const attempt = async (): Promise<void> => {
     await migrate(clickhouse, { log })
-    await applyRetention(clickhouse, retentionDays)
+    await applyRetention(clickhouse, retention)
   }
   const later = async (): Promise<void> => {
     for (let waitMs = 250; !stopping.aborted; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
@@ -103,7 +110,7 @@ const start = async (
   const clickhouse = await createClickHouse({ url: config.clickhouseUrl, dataDir: config.dataDir, log })
   undo.push(() => clickhouse.close())
   undo.push(() => stopping.abort())
-  const tables = migrateWhenThere(clickhouse, { retentionDays: config.retentionDays, log, stopping: stopping.signal })
+  const tables = migrateWhenThere(clickhouse, { retention: retentionOf(config), log, stopping: stopping.signal })
   let tablesReady = false
   await tables.attempt().then(
     () => {
@@ -163,6 +170,30 @@ const start = async (
   await protection.start()
   const { policies, blockList } = protection
 
+  const detection = await createDetection({ ...config, clickhouse, redis, blockList, registry, log })
+  undo.push(() => detection.stop())
+  await detection.start()
+  const { suspicious } = detection
+  const { anonymiseAfterDays: afterDays, anonymiseBy: by } = config
+  const secret = await loadSecret(config.dataDir, config.secret)
+  const anonymising = afterDays === undefined ? undefined : { afterDays, by, secret }
+  const jobs = createJobs({
+    clickhouse,
+    redis,
+    log,
+    registry,
+    jobs: createSchedule({
+      clickhouse,
+      rollups: createRollups({ clickhouse, log }),
+      detection,
+      retention: createRetention({ clickhouse, log, anonymising }),
+      settleSeconds: config.settleSeconds,
+    }),
+    runsJobs: config.roles.has('jobs'),
+  })
+  undo.push(() => jobs.stop())
+  await jobs.start()
+
   health.register({
     name: 'clickhouse',
     check: (signal) => clickhouse.ping(signal),
@@ -211,8 +242,27 @@ const start = async (
     http.direct(protection.decide.path, protection.decide.handle)
   }
   if (config.roles.has('api')) {
-    const analytics = createAnalytics({ clickhouse, oldestPending: () => oldestPending(spool) })
-    createGraphql({ analytics, keys, policies, blockList, spendPoints: guards.spendPoints, log }).routes(http.app)
+    const analytics = createAnalytics({
+      clickhouse,
+      oldestPending: () => oldestPending(spool),
+      addressesTold,
+    })
+    createGraphql({
+      analytics,
+      keys,
+      policies,
+      blockList,
+      jobs,
+      detection: detection.queries,
+      suspicious,
+      spendPoints: guards.spendPoints,
+      log,
+    }).routes(http.app)
+    createSuspiciousIpsRoute({
+      suspicious,
+      detectors: detection.queries.detectors,
+      publicUrl: config.publicUrl,
+    }).routes(http.app)
     createIpLogs({ analytics, publicUrl: config.publicUrl }).routes(http.app)
     createDashboard({ attributions: () => geo.attributions() }).routes(http.app)
   }
@@ -223,12 +273,12 @@ const start = async (
   const place = join(config.dataDir, 'service.json')
   await writeFile(
     place,
-    `${JSON.stringify({ url, pid: process.pid, trustedProxies: config.trustedProxies }, undefined, 2)}\n`,
+    `${JSON.stringify({ url, pid: process.pid, trustedProxies: config.trustedProxies, detectorsDir: config.detectorsDir }, undefined, 2)}\n`,
     { mode: 0o600 },
   )
   undo.push(() => rm(place, { force: true }))
   log.info({ url, roles: [...config.roles] }, 'listening')
-  return { url, clickhouse, keys, geo, spool, policies, blockList, firstAdminKey, stop }
+  return { url, clickhouse, keys, geo, spool, policies, blockList, jobs, firstAdminKey, stop }
 }
 
 const oldestPending = (spool: Spool): Date | undefined => {

@@ -4,12 +4,13 @@ import type { Command } from 'commander'
 
 import { createClickHouse, MIGRATIONS, raw, sql } from '../clickhouse/index.ts'
 import { type Config, loadConfig } from '../config.ts'
+import { checkDetectorFile, type DetectorFile, readDetectors } from '../detection/index.ts'
 import { createGeo } from '../geo/index.ts'
 import type { Log } from '../http/index.ts'
 import { createRedis } from '../redis/index.ts'
 import { listQuarantine } from '../spool/index.ts'
 import { json, out } from './print.ts'
-import { findService } from './service.ts'
+import { findService, readPlace } from './service.ts'
 import { commandLog } from './stores.ts'
 
 type State = 'ok' | 'warning' | 'failed'
@@ -130,6 +131,39 @@ const checkGeo = async (config: Config, log: Log): Promise<Finding[]> => {
   })
 }
 
+/** Those of an operator's own, as the service that runs here was told of them. */
+const checkDetectors = async (config: Config, log: Log): Promise<Finding[]> => {
+  const folder = config.detectorsDir ?? (await readPlace(config)).detectorsDir
+  if (folder === undefined) return []
+  try {
+    const own = [...(await readDetectors(folder)).values()].filter((file) => file.own)
+    const problems = await problemsOf(config, own, log)
+    if (problems.length === 0) return [ok('detectors', `${own.length} own in ${folder}`)]
+    return problems.map(({ path, problem }) =>
+      failed('detectors', `${path}: ${problem}`, 'mend the file; the hourly job passes over it meanwhile'),
+    )
+  } catch (error) {
+    return [failed('detectors', messageOf(error), 'mend it, or the service will not start again')]
+  }
+}
+
+/** What ClickHouse has against them; where it does not answer, that is told by a line of its own. */
+const problemsOf = async (config: Config, own: readonly DetectorFile[], log: Log) => {
+  const { clickhouseUrl: url, dataDir } = config
+  const clickhouse = await createClickHouse({ url, dataDir, log, role: 'attach' }).catch(() => undefined)
+  if (!clickhouse) return []
+  try {
+    const found: { path: string; problem: string }[] = []
+    for (const file of own) {
+      const problem = await checkDetectorFile(clickhouse, file).catch(() => undefined)
+      if (problem !== undefined) found.push({ path: file.path, problem })
+    }
+    return found
+  } finally {
+    await clickhouse.close()
+  }
+}
+
 const checkSpool = async (config: Config): Promise<Finding[]> => {
   const quarantined = await listQuarantine(config.dataDir)
   if (quarantined.length === 0) return [ok('quarantine', 'empty')]
@@ -157,6 +191,7 @@ export const doctor = (program: Command): void => {
         ...(await checkClickHouse(config, log)),
         ...(await checkRedis(config, log)),
         ...(await checkGeo(config, log)),
+        ...(await checkDetectors(config, log)),
         ...(await checkSpool(config)),
       ]
       if (options.json) json(findings)

@@ -5,8 +5,11 @@ import { Command } from 'commander'
 import { blockList } from './block.ts'
 import { explain } from './errors.ts'
 import { demo } from './demo.ts'
+import { detectors } from './detectors.ts'
 import { doctor } from './doctor.ts'
+import { forgetAddress } from './forget.ts'
 import { importFile } from './import/index.ts'
+import { jobs } from './jobs.ts'
 import { keys } from './keys.ts'
 import { logs } from './logs/index.ts'
 import { migrate } from './migrate.ts'
@@ -23,7 +26,10 @@ const commands: readonly ((program: Command) => void)[] = [
   keys,
   blockList,
   logs,
+  jobs,
+  detectors,
   spool,
+  forgetAddress,
   doctor,
   schema,
   demo,

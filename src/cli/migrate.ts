@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 
-import { applyRetention, createClickHouse, migrate as bringUp } from '../clickhouse/index.ts'
+import { createClickHouse, migrate as bringUp } from '../clickhouse/index.ts'
 import { loadConfig } from '../config.ts'
+import { applyRetention, retentionOf } from '../retention/index.ts'
 import { json, out } from './print.ts'
 import { commandLog } from './stores.ts'
 
@@ -9,7 +10,9 @@ import { commandLog } from './stores.ts'
 export const migrate = (program: Command): void => {
   program
     .command('migrate')
-    .description('bring the tables up to this version and set RETENTION_DAYS; serve does the same when it starts')
+    .description(
+      'bring the tables up to this version and set how long rows are kept; serve does the same when it starts',
+    )
     .option('--json', 'print it as JSON')
     .action(async (options: { json?: true }) => {
       const config = loadConfig()
@@ -22,11 +25,12 @@ export const migrate = (program: Command): void => {
       })
       try {
         const { applied } = await bringUp(clickhouse, { log })
-        const retentionChanged = await applyRetention(clickhouse, config.retentionDays)
-        if (options.json) return json({ applied, retentionDays: config.retentionDays, retentionChanged })
+        const changed = await applyRetention(clickhouse, retentionOf(config))
+        if (options.json)
+          return json({ applied, retentionDays: config.retentionDays, retentionChanged: changed.length > 0 })
         for (const name of applied) out(`${name} applied`)
-        if (retentionChanged) out(`request logs and decisions are now kept for ${config.retentionDays} days`)
-        if (applied.length === 0 && !retentionChanged) out('nothing to do')
+        for (const line of changed) out(line)
+        if (applied.length === 0 && changed.length === 0) out('nothing to do')
       } finally {
         await clickhouse.close()
       }

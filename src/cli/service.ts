@@ -6,6 +6,12 @@ import { CliError } from './errors.ts'
 
 const read = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)
 
+/** What the service that runs on this data folder, if one does, was told by its environment and commands beside it need to know. */
+export const readPlace = async ({
+  dataDir,
+}: Config): Promise<{ trustedProxies?: string[]; detectorsDir?: string | undefined }> =>
+  JSON.parse((await read(join(dataDir, 'service.json'))) ?? '{}') as Awaited<ReturnType<typeof readPlace>>
+
 /** The address of the service that runs on this data folder, if one answers. */
 export const findService = async (config: Config): Promise<string | undefined> => {
   const place = await read(join(config.dataDir, 'service.json'))

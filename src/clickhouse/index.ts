@@ -1,6 +1,6 @@
 export { bind } from './bind.ts'
 export { type ClickHouseOptions, createClickHouse } from './client.ts'
 export { kindOf } from './errors.ts'
-export { applyRetention, migrate, MigrationError, MIGRATIONS } from './migrate.ts'
+export { migrate, MigrationError, MIGRATIONS } from './migrate.ts'
 export { ident, join, param, raw, Sql, sql } from './sql.ts'
 export * from './types.ts'

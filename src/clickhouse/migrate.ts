@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 
 import { splitStatements } from './split.ts'
-import { ident, raw, sql } from './sql.ts'
+import { raw, sql } from './sql.ts'
 import { type ClickHouse, ClickHouseError } from './types.ts'
 
 /** The files of this version. */
@@ -124,27 +124,4 @@ export const migrate = async (
     now.push(name)
   }
   return { applied: now }
-}
-
-/** Tables whose rows go with age; they carry `ingested_at`. */
-const AGEING = ['request_logs', 'decisions']
-
-/**
- * Sets the age in days, counted from arrival, at which raw request logs and decisions go; does nothing where it is so
- * already.
- * @returns whether it was changed
- */
-export const applyRetention = async (clickhouse: ClickHouse, days: number): Promise<boolean> => {
-  if (!Number.isInteger(days) || days < 1)
-    throw new RangeError(`retention is ${days} days; allowed is 1 or more, whole`)
-  const { rows } = await clickhouse.query<{ name: string; engine_full: string }>(
-    sql`SELECT name, engine_full FROM system.tables WHERE database = ${clickhouse.database} AND name IN ${AGEING}`,
-  )
-  const others = rows.filter(({ engine_full }) => {
-    const [, current] = /TTL ingested_at \+ (?:toIntervalDay\(|INTERVAL )(\d+)/.exec(engine_full) ?? []
-    return Number(current) !== days
-  })
-  for (const { name } of others)
-    await clickhouse.command(sql`ALTER TABLE ${ident(name)} MODIFY TTL ingested_at + INTERVAL ${raw(String(days))} DAY`)
-  return others.length > 0
 }

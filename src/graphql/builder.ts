@@ -30,6 +30,8 @@ export const builder = new SchemaBuilder<{
   plugins: [ScopeAuthPlugin],
   defaultFieldNullability: false,
   scopeAuth: {
+    // Before the first event, not with it.
+    authorizeOnSubscribe: true,
     authScopes: ({ principal }) => ({ scope: (wanted) => holds(principal, wanted) }),
     unauthorizedError: (_parent, { principal }, info, { failure }) => {
       const wanted = wantedScopes(failure).join(' or ')
@@ -44,3 +46,4 @@ export const builder = new SchemaBuilder<{
 
 builder.queryType({ description: 'What can be asked.' })
 builder.mutationType({ description: 'What can be changed.' })
+builder.subscriptionType({ description: 'What is told as it happens, over SSE (`Accept: text/event-stream`).' })

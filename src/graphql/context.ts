@@ -1,5 +1,7 @@
 import type { Analytics, Asker } from '../analytics/index.ts'
+import type { DetectorQueries, Suspicious } from '../detection/index.ts'
 import type { Counted, Principal } from '../http/index.ts'
+import type { Jobs } from '../jobs/index.ts'
 import type { BlockList, Policies } from '../ratelimit/index.ts'
 import type { ApiKeys } from '../store/index.ts'
 import type { Operation } from './selection.ts'
@@ -11,6 +13,9 @@ export interface Context {
   keys: ApiKeys
   policies: Policies
   blockList: BlockList
+  jobs: Jobs
+  detection: DetectorQueries
+  suspicious: Suspicious
   /** Aborted when the client hangs up. */
   signal: AbortSignal
   /** Price of the whole operation in points. */

@@ -57,6 +57,53 @@ const timesSelected = (field: FieldNode, name: string, document: Document, seen 
   )
 }
 
+/** The fields of this name at any depth. A fragment is looked through once. */
+const fieldsNamed = (field: FieldNode, name: string, document: Document, seen = new Set<unknown>()): FieldNode[] => {
+  if (seen.has(field)) return []
+  seen.add(field)
+  return fieldsOf(field.selectionSet, document).flatMap((node) => [
+    ...(node.name.value === name ? [node] : []),
+    ...fieldsNamed(node, name, document, seen),
+  ])
+}
+
+/** Rows of one address in one window lie together: such a statement is a small part of one over a range. */
+const FEW_ROWS = 0.4
+/** What most suspicious addresses have at most; the price is for the usual page, not for the worst. */
+const USUAL_DETECTIONS = 3
+
+/** Below `size` suspicious addresses: findings and campaigns are read for all at once, rows and histories one by one. */
+const suspectsCost = (field: FieldNode, document: Document, size: number): number => {
+  const times = (name: string): number => timesSelected(field, name, document)
+  const detections = fieldsNamed(field, 'detections', document)
+  const ofEach = detections.reduce(
+    (most, node) =>
+      Math.max(most, Math.min(USUAL_DETECTIONS, Number(argumentsOf(node, document)['first'] ?? USUAL_DETECTIONS))),
+    0,
+  )
+  return (
+    (detections.length + 2 * Math.min(1, times('campaign'))) * STATEMENT +
+    Math.ceil(
+      size *
+        FEW_ROWS *
+        (2 * times('requestLogs') + times('reviewHistory') + ofEach * (times('evidence') + 0.5 * times('jobRun'))),
+    )
+  )
+}
+
+const suspiciousCost = (field: FieldNode, document: Document): number => {
+  const args = argumentsOf(field, document)
+  const counts = fieldsOf(field.selectionSet, document).filter((node) => node.name.value === 'totalCount').length
+  const size = Math.max(0, Number(args['first'] ?? args['last'] ?? 100))
+  return (1 + counts) * STATEMENT + suspectsCost(field, document, size)
+}
+
+/** Each part is a statement over the requests of one address or network. */
+const reportCost = (field: FieldNode, document: Document): number => {
+  const parts = fieldsOf(field.selectionSet, document).filter(({ name }) => !['ip', 'blocks'].includes(name.value))
+  return Math.max(1, parts.length) * STATEMENT + suspectsCost(field, document, 1)
+}
+
 const costOf = (field: FieldNode, document: Document): number => {
   switch (field.name.value) {
     case 'requestAnalytics':
@@ -68,9 +115,18 @@ const costOf = (field: FieldNode, document: Document): number => {
     case 'rateLimitEffectiveness':
       return effectivenessCost(field, document)
     case 'backtestRateLimit':
+    case 'backtestDetector':
       return BACKTEST
+    case 'detectors':
+      return 1 + timesSelected(field, 'detections', document) * STATEMENT
+    case 'suspiciousIps':
+      return suspiciousCost(field, document)
+    case 'campaigns':
+      return 2 * STATEMENT
+    case 'ipReport':
+      return reportCost(field, document)
     default:
-      return 1 + timesSelected(field, 'hits', document) * STATEMENT
+      return 1 + timesSelected(field, 'hits', document) * STATEMENT + suspectsCost(field, document, 1)
   }
 }
 

@@ -1,13 +1,18 @@
+import { Readable } from 'node:stream'
+
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createYoga } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
 
 import type { Analytics } from '../analytics/index.ts'
+import type { DetectorQueries, Suspicious } from '../detection/index.ts'
 import { identify, type Log, principalOf, problem, rateLimitHeaders } from '../http/index.ts'
+import type { Jobs } from '../jobs/index.ts'
 import type { BlockList, Policies } from '../ratelimit/index.ts'
 import type { ApiKeys } from '../store/index.ts'
 import type { RequestContext } from './context.ts'
 import { createErrorMask } from './errors.ts'
+import { createEventStreams, EVENT_STREAM } from './event-streams.ts'
 import { createGraphiqlPage, PAGE_POLICY } from './graphiql.ts'
 import { limitsPlugin, statusPlugin } from './limits-plugin.ts'
 import { createPurse, POINTS_POLICY, pointsPlugin, type SpendPoints } from './points-plugin.ts'
@@ -19,6 +24,9 @@ export interface GraphqlDependencies {
   keys: ApiKeys
   policies: Policies
   blockList: BlockList
+  jobs: Jobs
+  detection: DetectorQueries
+  suspicious: Suspicious
   /** Takes the price of an operation from its key's points for the hour. Default: no limit. */
   spendPoints?: SpendPoints
   log: Log
@@ -90,7 +98,7 @@ const urlOf = (request: FastifyRequest): URL => {
 }
 
 export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
-  const { analytics, keys, policies, blockList, spendPoints, log } = dependencies
+  const { analytics, keys, policies, blockList, jobs, detection, suspicious, spendPoints, log } = dependencies
   const purse = createPurse(spendPoints)
   const yoga = createYoga<RequestContext>({
     schema,
@@ -106,6 +114,7 @@ export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
     plugins: [limitsPlugin(purse), pointsPlugin(purse), statusPlugin(), tablePlugin()],
   })
   const graphiqlPage = createGraphiqlPage()
+  const streams = createEventStreams()
 
   const sendPage = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { html, gzipped, etag } = await graphiqlPage()
@@ -127,13 +136,18 @@ export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
     const accept = acceptOf(request)
     const body = bodyOf(request)
     const signal = abortOnHangUp(reply)
+    const stream = accept?.includes(EVENT_STREAM) ? streams.enter() : undefined
+    if (stream) reply.raw.once('close', stream.leave)
     const context: RequestContext = {
       principal,
       analytics,
       keys,
       policies,
       blockList,
-      signal,
+      jobs,
+      detection,
+      suspicious,
+      signal: stream ? AbortSignal.any([signal, stream.signal]) : signal,
       cost: 0,
       points: { counted: undefined },
       operation: undefined,
@@ -146,10 +160,10 @@ export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
     for (const [name, value] of response.headers) reply.header(name, value)
     const { counted } = context.points
     if (counted) reply.headers(rateLimitHeaders(POINTS_POLICY, counted))
-    return reply
-      .code(response.status)
-      .header('vary', 'accept')
-      .send(Buffer.from(await response.arrayBuffer()))
+    reply.code(response.status).header('vary', 'accept')
+    const isStream = response.headers.get('content-type')?.startsWith(EVENT_STREAM)
+    if (isStream && response.body) return reply.send(Readable.from(response.body))
+    return reply.send(Buffer.from(await response.arrayBuffer()))
   }
 
   return {
@@ -160,6 +174,7 @@ export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
         scope.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MAX_BODY_BYTES }, (_request, text, done) =>
           done(null, text),
         )
+        scope.addHook('preClose', async () => streams.end())
         scope.route({ method: ['GET', 'POST'], url: '/graphql', onRequest: authenticate, handler: answer })
       })
     },

@@ -1,4 +1,4 @@
-import type { ExecutionResult, GraphQLError, ParseOptions } from 'graphql'
+import type { ExecutionArgs, ExecutionResult, GraphQLError, ParseOptions } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 
 import type { RequestContext } from './context.ts'
@@ -8,9 +8,22 @@ import { type Purse, rateLimited } from './points-plugin.ts'
 import { operationOf } from './selection.ts'
 import { aliasRule, depthRule, MAX_TOKENS } from './shape-rules.ts'
 
+/** Prices what is about to run. @returns why it must not; undefined: it may */
+const refusalOf = async (purse: Purse, args: ExecutionArgs): Promise<GraphQLError | undefined> => {
+  const context = args.contextValue as RequestContext
+  context.operation = operationOf(args)
+  context.cost = context.operation ? priceOf(context.operation) : 0
+  if (context.cost <= MAX_COST) return (await purse.spend(context, context.cost)) ? undefined : rateLimited(context)
+  return publicError(
+    'QUERY_TOO_EXPENSIVE',
+    `the operation costs ${context.cost} points; ${MAX_COST} are allowed: send several, or ask for less`,
+    { cost: context.cost, maxCost: MAX_COST, http: { status: 422 } },
+  )
+}
+
 /**
  * Refuses what is too large, or more than the key has points left for, before it runs. The price is that of the operation
- * that runs, with its variables.
+ * that runs, with its variables; of a subscription it is paid once.
  */
 export const limitsPlugin = (purse: Purse): Plugin<object, RequestContext> => ({
   onParse: ({ parseFn, setParseFn }) => {
@@ -21,19 +34,12 @@ export const limitsPlugin = (purse: Purse): Plugin<object, RequestContext> => ({
     addValidationRule(aliasRule)
   },
   onExecute: async ({ args, setResultAndStopExecution }) => {
-    const context = args.contextValue as unknown as RequestContext
-    context.operation = operationOf(args)
-    context.cost = context.operation ? priceOf(context.operation) : 0
-    if (context.cost <= MAX_COST) {
-      if (!(await purse.spend(context, context.cost))) setResultAndStopExecution({ errors: [rateLimited(context)] })
-      return
-    }
-    const message = `the operation costs ${context.cost} points; ${MAX_COST} are allowed: send several, or ask for less`
-    setResultAndStopExecution({
-      errors: [
-        publicError('QUERY_TOO_EXPENSIVE', message, { cost: context.cost, maxCost: MAX_COST, http: { status: 422 } }),
-      ],
-    })
+    const refusal = await refusalOf(purse, args)
+    if (refusal) setResultAndStopExecution({ errors: [refusal] })
+  },
+  onSubscribe: async ({ args, setResultAndStopExecution }) => {
+    const refusal = await refusalOf(purse, args)
+    if (refusal) setResultAndStopExecution({ errors: [refusal] })
   },
 })
 

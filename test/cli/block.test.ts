@@ -102,17 +102,17 @@ describe('from a file', () => {
     expect((await run('blocklist', '--search', '198.18.2.1')).stdout).toBe('')
   })
 
-  it('takes 100,000, which the service then looks up', async () => {
-    const lines = Array.from({ length: 100_000 }, (_, n) => `${64 + (n % 16)}.${(n >> 4) & 255}.${n >> 12}.7`)
+  it('takes 20,000, which the service then looks up', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, n) => `${64 + (n % 16)}.${(n >> 4) & 255}.${n >> 12}.7`)
     const path = await file(lines.join('\n'))
     const made = await run('block', '--file', path, '--reason', 'feed')
-    expect(made).toMatchObject({ exitCode: 0, stdout: '100000 prefixes: each is blocked until it is removed\n' })
+    expect(made).toMatchObject({ exitCode: 0, stdout: '20000 prefixes: each is blocked until it is removed\n' })
     await expect.poll(() => actionFor(lines.at(-1)!)).toBe('BLOCK')
     await expect.poll(() => lines.filter((address) => actionFor(address) !== 'BLOCK')).toEqual([])
     const response = await service.request('/v1/blocklist')
-    expect((await response.text()).split('\n').length).toBeGreaterThan(100_000)
+    expect((await response.text()).split('\n').length).toBeGreaterThan(20_000)
     const log = await readFile(join(service.dataDir, 'security.log'), 'utf8')
-    expect(log.match(/"reason":"feed"/g)).toHaveLength(100_000)
+    expect(log.match(/"reason":"feed"/g)).toHaveLength(20_000)
   }, 120_000)
 })
 

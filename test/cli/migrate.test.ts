@@ -33,7 +33,7 @@ it('makes the tables; a second time there is nothing to do', async () => {
 
 it('sets how long request logs are kept, once', async () => {
   const days = { RETENTION_DAYS: '7' }
-  expect((await migrate([], days)).stdout).toBe('request logs and decisions are now kept for 7 days\n')
+  expect((await migrate([], days)).stdout).toBe('request logs are now kept for 7 days\n')
   expect((await migrate([], days)).stdout).toBe('nothing to do\n')
   const { rows } = await database.clickhouse.query<{ table: string }>(
     raw(`SELECT engine_full AS table FROM system.tables WHERE database = currentDatabase() AND name = 'request_logs'`),

@@ -2,9 +2,9 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import { applyRetention, ident, migrate, MIGRATIONS, sql } from '../../src/clickhouse/index.ts'
+import { ident, migrate, MIGRATIONS, sql } from '../../src/clickhouse/index.ts'
 import { splitStatements } from '../../src/clickhouse/split.ts'
 import { silent, testDatabase } from '../support/clickhouse.ts'
 
@@ -125,56 +125,6 @@ test("every statement of this version's files can run again, as after a crash be
   await store.clickhouse.command(sql`DROP TABLE schema_migrations SYNC`)
   expect(await run()).toEqual({ applied })
   expect((await state()).tables.filter(others)).toEqual(before.tables.filter(others))
-})
-
-const ttl = async (table: string): Promise<string> => {
-  const { rows } = await store.clickhouse.query<{ engine_full: string }>(
-    sql`SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ${table}`,
-  )
-  return /TTL (.*?) SETTINGS/.exec(rows[0]!.engine_full)![1]!
-}
-
-describe('retention', () => {
-  test('is changed only where it differs', async () => {
-    cpSync(MIGRATIONS, folder, { recursive: true })
-    await run()
-    expect(await applyRetention(store.clickhouse, 30)).toBe(false)
-    expect(await applyRetention(store.clickhouse, 7)).toBe(true)
-    for (const table of ['request_logs', 'decisions']) expect(await ttl(table)).toBe('ingested_at + toIntervalDay(7)')
-    expect(await applyRetention(store.clickhouse, 7)).toBe(false)
-  })
-
-  test('counts from arrival, and a shorter one lets rows go that came under the longer one', async () => {
-    cpSync(MIGRATIONS, folder, { recursive: true })
-    await run()
-    const arrived = (days: number, token: string) => {
-      const at = new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 19).replace('T', ' ')
-      return store.clickhouse.insert({
-        table: 'request_logs',
-        columns: ['timestamp', 'ingested_at', 'action'],
-        rows: Buffer.from(`${JSON.stringify(['2015-05-17 10:05:03.000', at, 'allowed'])}\n`),
-        deduplicationToken: token,
-      })
-    }
-    await arrived(10, 'a')
-    await arrived(1, 'b')
-    const rows = async () => (await store.clickhouse.query(sql`SELECT 1 FROM request_logs`)).rows.length
-    expect(await rows()).toBe(2)
-    await applyRetention(store.clickhouse, 7)
-    await expect
-      .poll(
-        async () => {
-          await store.clickhouse.command(sql`OPTIMIZE TABLE request_logs`)
-          return rows()
-        },
-        { timeout: 10_000 },
-      )
-      .toBe(1)
-  })
-
-  test.each([0, -1, 1.5, Number.NaN])('of %d days is refused', async (days) => {
-    await expect(applyRetention(store.clickhouse, days)).rejects.toThrow(RangeError)
-  })
 })
 
 test.each([

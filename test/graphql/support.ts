@@ -1,8 +1,17 @@
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll } from 'vitest'
 
 import { createAnalytics, type OldestPending } from '../../src/analytics/index.ts'
+import {
+  addressesTold,
+  createDetectorQueries,
+  createDetectors,
+  createSuspicious,
+  readDetectors,
+} from '../../src/detection/index.ts'
 import { createGraphql } from '../../src/graphql/index.ts'
 import type { Scope } from '../../src/http/index.ts'
+import { createJobs, type Job } from '../../src/jobs/index.ts'
 import { createBlockList, createPolicies } from '../../src/ratelimit/index.ts'
 import { createRedis } from '../../src/redis/index.ts'
 import { type ApiKeys, createApiKeys } from '../../src/store/index.ts'
@@ -37,7 +46,11 @@ export interface TestGraphql {
 export const testGraphql = (
   database: TestDatabase,
   oldestPending?: OldestPending,
-  { policyFile }: { policyFile?: string } = {},
+  {
+    policyFile,
+    detectorsDir = () => undefined,
+    jobs: someJobs = () => [],
+  }: { policyFile?: string; detectorsDir?: () => string | undefined; jobs?: () => readonly Job[] } = {},
 ): TestGraphql => {
   const secrets = new Map<string, Promise<string>>()
   const test = testServer({ authenticate: (secret) => keys?.authenticate(secret) })
@@ -55,8 +68,31 @@ export const testGraphql = (
     closers.push(policies.stop, blockList.stop)
     await policies.start()
     await blockList.start()
-    const analytics = createAnalytics({ clickhouse: database.clickhouse, ...(oldestPending ? { oldestPending } : {}) })
-    createGraphql({ analytics, keys, policies, blockList, log: test.server.app.log as never }).routes(test.server.app)
+    const jobs = createJobs({ ...stores, registry: new Registry(), jobs: someJobs(), runsJobs: true })
+    closers.push(() => jobs.stop())
+    await jobs.start()
+    const detectors = createDetectors({ ...stores, files: await readDetectors(detectorsDir()) })
+    const suspicious = createSuspicious({ ...stores, detectors, blockList })
+    closers.push(detectors.stop, suspicious.stop)
+    await detectors.start()
+    await suspicious.start()
+    const { precision } = suspicious
+    const detection = createDetectorQueries({ ...stores, detectors, blockList, trustedProxies: [], precision })
+    const analytics = createAnalytics({
+      clickhouse: database.clickhouse,
+      addressesTold,
+      ...(oldestPending ? { oldestPending } : {}),
+    })
+    createGraphql({
+      analytics,
+      keys,
+      policies,
+      blockList,
+      jobs,
+      detection,
+      suspicious,
+      log: test.server.app.log as never,
+    }).routes(test.server.app)
     await test.start()
   })
   afterAll(async () => {

@@ -1,6 +1,7 @@
 import { type DimensionValueCount, LIMITS, type QueryEstimate as Estimate } from '../../analytics/index.ts'
 import { builder } from '../builder.ts'
 import { askerOf } from '../context.ts'
+import { DataSource } from './meta.ts'
 import { RequestDimension, RequestFilter, TimeRangeInput } from './inputs.ts'
 
 const DimensionValue = builder.objectRef<DimensionValueCount>('DimensionValue').implement({
@@ -40,6 +41,11 @@ const QueryEstimate = builder.objectRef<Estimate>('QueryEstimate').implement({
     rowsToRead: t.expose('rowsToRead', {
       type: 'SafeInt',
       description: `Rows to read at most; ${LIMITS.maxRowsToRead} are allowed.`,
+    }),
+    source: t.field({
+      type: DataSource,
+      description: 'Which rows it would read, for counts; estimates and quantiles may need others.',
+      resolve: ({ source }) => source,
     }),
   }),
 })

@@ -15,6 +15,12 @@ export const Freshness = builder.objectRef<FreshnessShape>('Freshness').implemen
       description:
         'Nothing that arrived before is still on its way. Chart up to here, and nothing dips at the right edge.',
     }),
+    rollupThrough: t.expose('rollupThrough', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'Up to here every hour is closed: its roll-ups are made and its anomalies looked for. Null where none was within seven days.',
+    }),
     lagSeconds: t.exposeFloat('lagSeconds', {
       description: 'How long the oldest row that is not yet stored has waited; 0 where none waits.',
     }),

@@ -163,7 +163,7 @@ const FloatFilter = builder.inputType('FloatFilter', {
   }),
 })
 
-const IpFilter = builder.inputType('IpFilter', {
+export const IpFilter = builder.inputType('IpFilter', {
   description: 'An address.',
   fields: (t) => ({
     eq: t.field({ type: 'IPAddress', description: 'Equal.' }),

@@ -1,4 +1,4 @@
-import type { Granularity, Spent, TimeRange } from '../../analytics/index.ts'
+import type { DataSource as Source, Granularity, Spent, TimeRange } from '../../analytics/index.ts'
 import { builder } from '../builder.ts'
 import { Freshness, freshnessFor } from './freshness.ts'
 import { GranularityEnum } from './inputs.ts'
@@ -9,12 +9,21 @@ export interface Meta {
   granularity?: Exclude<Granularity, 'AUTO'> | null
   timeZone: string
   truncated: boolean
+  /** Absent: raw rows. */
+  dataSource?: Source
   spent: Spent
 }
 
-const DataSource = builder.enumType('DataSource', {
-  description: 'Which rows an answer was made of.',
-  values: { RAW: { description: 'The requests themselves.' } },
+export const DataSource = builder.enumType('DataSource', {
+  description:
+    'Which rows an answer was made of. Roll-ups give what raw rows give; late requests are in them once their hour is run again, which the job hourly does by itself.',
+  values: {
+    RAW: { description: 'The requests themselves.' },
+    ROLLUP_HOURLY: {
+      description: 'Hours that are closed from the hourly roll-ups, the rest from the requests themselves.',
+    },
+    ROLLUP_DAILY: { description: 'Whole days (UTC) from the daily roll-ups, the rest as with ROLLUP_HOURLY.' },
+  },
 } as const)
 
 const at = (milliseconds: number | undefined): Date | null =>
@@ -60,7 +69,11 @@ export const AnalyticsMeta = builder.objectRef<Meta>('AnalyticsMeta').implement(
       description: 'Whose clock was followed.',
       resolve: ({ timeZone }) => timeZone,
     }),
-    source: t.field({ type: DataSource, description: 'Which rows were read.', resolve: () => 'RAW' as const }),
+    source: t.field({
+      type: DataSource,
+      description: 'Which rows were read.',
+      resolve: ({ dataSource }) => dataSource ?? 'RAW',
+    }),
     truncated: t.exposeBoolean('truncated', {
       description: 'There are groups beyond those shown: see totalGroups, others, limit and offset.',
     }),

@@ -1,12 +1,15 @@
 import { isObjectType } from 'graphql'
 
+import { CAMPAIGN_ID, SUSPICIOUS_IP_ID } from '../../detection/index.ts'
 import { holds, type Scope } from '../../http/index.ts'
+import { JOB_RUN_ID } from '../../jobs/index.ts'
 import { BLOCK_LIST_ENTRY_ID } from '../../ratelimit/index.ts'
 import { builder } from '../builder.ts'
-import type { Context } from '../context.ts'
+import { askerOf, type Context } from '../context.ts'
 import { publicError } from '../errors.ts'
 import { selectionOf } from '../selection.ts'
 import { API_KEY_ID } from './api-keys.ts'
+import { findCampaign } from './campaigns.ts'
 import { Node } from './common.ts'
 import { mayReadPolicy } from './rate-limit-policies.ts'
 import { findRequestLog, REQUEST_LOG_ID } from './request-logs.ts'
@@ -21,12 +24,16 @@ builder.queryField('node', (t) =>
     type: Node,
     nullable: true,
     description:
-      'Anything by its id, with the scope that its type needs: RequestLog LOGS_READ, ApiKey ADMIN, RateLimitPolicy and BlockListEntry SECURITY_READ. Null: there is none such, or not for this key.',
+      'Anything by its id, with the scope that its type needs: RequestLog LOGS_READ, ApiKey and JobRun ADMIN, RateLimitPolicy, BlockListEntry, Detector, SuspiciousIp and Campaign SECURITY_READ. Null: there is none such, or not for this key.',
     args: { id: t.arg.id({ required: true, description: 'From an earlier answer.' }) },
     resolve: async (_root, { id }, context, info) => {
       if (id.startsWith(API_KEY_ID)) {
         check(context, 'ApiKey', 'ADMIN')
         return context.keys.get(id) ?? null
+      }
+      if (id.startsWith(JOB_RUN_ID)) {
+        check(context, 'JobRun', 'ADMIN')
+        return (await context.jobs.get(id)) ?? null
       }
       if (id.startsWith(REQUEST_LOG_ID)) {
         check(context, 'RequestLog', 'LOGS_READ')
@@ -37,8 +44,21 @@ builder.queryField('node', (t) =>
         check(context, 'BlockListEntry', 'SECURITY_READ')
         return context.blockList.get(id) ?? null
       }
-      // These go last, since ids of POLICY_FILE are the operator's words.
+      if (id.startsWith(SUSPICIOUS_IP_ID)) {
+        check(context, 'SuspiciousIp', 'SECURITY_READ')
+        return (await context.suspicious.get([id], askerOf(context, 'node')))[0] ?? null
+      }
+      if (id.startsWith(CAMPAIGN_ID)) {
+        check(context, 'Campaign', 'SECURITY_READ')
+        return (await findCampaign(id, context)) ?? null
+      }
+      // These go last, since ids of POLICY_FILE and DETECTORS_DIR are the operator's words.
       const policy = context.policies.get(id)
+      const detector = policy ? undefined : context.detection.detectors.get(id)
+      if (detector) {
+        check(context, 'Detector', 'SECURITY_READ')
+        return detector
+      }
       if (!policy) return null
       check(context, 'RateLimitPolicy', 'SECURITY_READ')
       return mayReadPolicy(context, policy) ? policy : null

@@ -8,7 +8,8 @@ export interface Page<T> {
   totalCount: number
 }
 
-const LARGEST = 1_000
+/** Rows of a page. */
+export const LARGEST = 1_000
 
 /** @throws {GraphQLError} INVALID_ARGUMENT */
 export const pageOf = <T>(

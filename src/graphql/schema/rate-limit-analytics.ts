@@ -18,8 +18,13 @@ import { AnalyticsMeta } from './meta.ts'
 import { mayReadPolicy, policyValuesOf, RateLimitPolicyInput } from './rate-limit-policies.ts'
 
 type Counts = 'evaluated' | 'allowed' | 'limited' | 'shadowLimited' | 'blocked'
-type Clients = 'uniqLimitedClients' | 'repeatOffenders' | 'passedAfterLimit'
-type Rates = 'limitedRate' | 'serverErrorRateBefore' | 'serverErrorRateAfter'
+type Clients =
+  | 'uniqLimitedClients'
+  | 'repeatOffenders'
+  | 'passedAfterLimit'
+  | 'limitedConfirmedAbusive'
+  | 'limitedFalsePositive'
+type Rates = 'limitedRate' | 'precision' | 'serverErrorRateBefore' | 'serverErrorRateAfter'
 
 const RateLimitRow = builder.objectRef<EffectivenessRow>('RateLimitRow').implement({
   description: 'What the decisions of one bucket, policy and service came to, flat.',
@@ -58,6 +63,18 @@ const RateLimitRow = builder.objectRef<EffectivenessRow>('RateLimitRow').impleme
         'passedAfterLimit',
         'Requests within the limit by clients that had gone over it before in the range. For an hour after a client last did, what it may do is counted by itself.',
       ),
+      limitedConfirmedAbusive: count(
+        'limitedConfirmedAbusive',
+        'Clients that went over the limit, in SHADOW too, from an address that people called an attacker (verdict CONFIRMED).',
+      ),
+      limitedFalsePositive: count(
+        'limitedFalsePositive',
+        'Such from an address that people called none (verdict FALSE_POSITIVE).',
+      ),
+      precision: rate(
+        'precision',
+        'limitedConfirmedAbusive by both together, 0 to 1; null where none of them was reviewed.',
+      ),
       serverErrorRateBefore: rate(
         'serverErrorRateBefore',
         'Share of 5xx among requests that the service served in the five minutes before limiting began; it begins with a limited decision after five minutes without. Null where it did not begin or nothing was served.',
@@ -84,6 +101,13 @@ const RateLimitEffectiveness = builder.objectRef<Effectiveness & { spent: Spent 
   }),
 })
 
+/** What people said of addresses is looked up only where it is asked for. */
+const wantsVerdicts = (selected: readonly Selected[]): boolean =>
+  selected.some(
+    ({ name, below }) =>
+      ['limitedConfirmedAbusive', 'limitedFalsePositive', 'precision'].includes(name) || wantsVerdicts(below),
+  )
+
 const wantsErrorRates = (selected: readonly Selected[]): boolean =>
   selected.some(({ name, below }) => name.startsWith('serverErrorRate') || wantsErrorRates(below))
 
@@ -107,6 +131,7 @@ builder.queryField('rateLimitEffectiveness', (t) =>
           Boolean(below(selected, 'meta')?.some(({ name }) => name === 'truncated')),
         totals: Boolean(below(selected, 'totals')),
         errorRates: wantsErrorRates(selected),
+        verdicts: wantsVerdicts(selected),
       }
       return context.analytics.rateLimitEffectiveness(
         { timeRange, bucket, policyIds: policyIds?.map(String), services, selection },

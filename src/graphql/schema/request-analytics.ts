@@ -31,7 +31,7 @@ import {
 import { AnalyticsMeta } from './meta.ts'
 import { metricsIn, MetricSet, RequestMetrics } from './metrics.ts'
 
-const RequestAnalyticsRow = builder.objectRef<AnalyticsRow>('RequestAnalyticsRow').implement({
+export const RequestAnalyticsRow = builder.objectRef<AnalyticsRow>('RequestAnalyticsRow').implement({
   description:
     'One group, flat: bucket, dimensions and metrics side by side. A dimension that is not in groupBy is null.',
   interfaces: [RequestMetrics],

@@ -1,4 +1,7 @@
+import type { GraphQLResolveInfo } from 'graphql'
+
 import {
+  type Analytics,
   encodeLogId,
   LOG_FIELDS,
   LOG_ORDERS,
@@ -99,7 +102,7 @@ interface Connection {
   meta: Meta
 }
 
-const RequestLogConnection = builder.objectRef<Connection>('RequestLogConnection').implement({
+export const RequestLogConnection = builder.objectRef<Connection>('RequestLogConnection').implement({
   description: 'A page of rows.',
   fields: (t) => ({
     edges: t.field({
@@ -169,6 +172,22 @@ const read = async (query: LogQuery & { spent: Spent }, selected: readonly Selec
   return { page, counts: new Map(counts), meta }
 }
 
+type LogsInput = Parameters<Analytics['requestLogs']>[0]
+
+/** A RequestLogConnection of the rows that `input` means, read as far as it is asked for. */
+export const readRequestLogs = (
+  input: Omit<LogsInput, 'fields'>,
+  context: Context,
+  info: GraphQLResolveInfo,
+): Promise<Connection> => {
+  const selected = selectionOf(info)
+  const rows = [...(below(selected, 'nodes') ?? []), ...(below(below(selected, 'edges') ?? [], 'node') ?? [])]
+  return read(
+    context.analytics.requestLogs({ ...input, fields: logFieldsIn(rows) }, askerOf(context, info.fieldName)),
+    selected,
+  )
+}
+
 builder.queryField('requestLogs', (t) =>
   t.field({
     type: RequestLogConnection,
@@ -185,14 +204,7 @@ builder.queryField('requestLogs', (t) =>
       last: t.arg.int({ description: 'This many up to the end, or before a cursor.' }),
       before: t.arg.string({ description: 'startCursor of the page after.' }),
     },
-    resolve: (_root, input, context, info) => {
-      const selected = selectionOf(info)
-      const rows = [...(below(selected, 'nodes') ?? []), ...(below(below(selected, 'edges') ?? [], 'node') ?? [])]
-      return read(
-        context.analytics.requestLogs({ ...input, fields: logFieldsIn(rows) }, askerOf(context, 'requestLogs')),
-        selected,
-      )
-    },
+    resolve: (_root, input, context, info) => readRequestLogs(input, context, info),
   }),
 )
 

@@ -4,6 +4,7 @@ import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { ApiKey, ScopeEnum } from './api-keys.ts'
 import { Freshness, freshnessFor } from './freshness.ts'
+import { GranularityEnum } from './inputs.ts'
 
 const Dataset = builder.enumType('Dataset', {
   description: 'What questions are about.',
@@ -25,6 +26,11 @@ const DatasetLimits = builder.objectRef<{ enabled: boolean }>('DatasetLimits').i
       resolve: () => LIMITS.maxRowsToRead,
     }),
     maxExecutionSeconds: t.int({ description: 'Time of one statement.', resolve: () => LIMITS.maxExecutionSeconds }),
+    rollupGranularities: t.field({
+      type: [GranularityEnum],
+      description: 'Buckets that roll-ups answer, much faster than raw rows: see meta.source.',
+      resolve: () => ['HOUR', 'DAY', 'WEEK', 'MONTH'] as const,
+    }),
   }),
 })
 
