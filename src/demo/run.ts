@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 
 import { generateDay, type Truth } from './day.ts'
-import { ATTACK_KINDS } from './event.ts'
+import { findings } from './findings.ts'
 import { send } from './send.ts'
 import { summary } from './summary.ts'
 import { count } from './table.ts'
@@ -28,7 +28,7 @@ const MINUTE = 60_000
 const TRIED_LIMIT = 60
 
 /**
- * Makes a day that ends now, sends it to the running service, and prints what the service saw of it.
+ * Makes a day that ends now, sends it to the running service, has its hours closed, and prints what the service saw and found.
  * @returns what was hidden in the traffic, for those who compare
  */
 export const runDemo = async ({
@@ -44,7 +44,6 @@ export const runDemo = async ({
   const to = new Date(Math.floor(end.getTime() / MINUTE) * MINUTE)
   const day = generateDay({ seed, end: to, ...(requests !== undefined && { requests }) })
   const events = day.events()
-  const hostile = day.truth.attackers.reduce((sum, attacker) => sum + attacker.requests, 0)
   out.write(`A day of an outdoor shop (seed ${seed}): ${count(events.length)} requests to ${url}/v1/requests\n`)
 
   const result = await send({
@@ -68,10 +67,19 @@ export const runDemo = async ({
   const from = new Date(to.getTime() - 24 * 60 * MINUTE)
   out.write(`\n${await summary({ url, key, from, to })}\n\n`)
   out.write(`${await trial({ url, key, from, to, limit: TRIED_LIMIT })}\n\n`)
+  const found = await findings({
+    url,
+    key,
+    from,
+    to,
+    truth: day.truth,
+    onProgress: (done, all) => {
+      if (out.isTTY) out.write(`\r  ${count(done)} of ${count(all)} hours closed`)
+    },
+  })
+  if (out.isTTY) out.write('\r\x1b[K')
+  out.write(`${found}\n\n`)
   for (const line of attributions) out.write(`${line}\n`)
-  out.write(
-    `Hidden in it: ${count(day.truth.attackers.length)} addresses attack in ${ATTACK_KINDS.length} ways with ${count(hostile)} requests.\n`,
-  )
   out.write(`\nGraphiQL   ${url}/graphql#key=${key}\nCollector  ${url}/v1/requests\nDecisions  ${url}/v1/decide\n`)
   return day.truth
 }
