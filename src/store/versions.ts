@@ -29,6 +29,8 @@ const LEASE_WAIT_MS = 2_000
 /** Without a lease (Redis away) each round one of the writers wins; 13 losses in a row were seen with eight of them. */
 const TRIES = 40
 const LONGEST_PAUSE_MS = 100
+/** What somebody else writes can be read some ms after its token is taken: what cannot after so long is not there. */
+const ERASED_AFTER_MS = 2_000
 /** Rows of one insert: one block of the store, and so all or none. */
 const MOST_ROWS = 100_000
 
@@ -163,17 +165,23 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
   }
 
   const updateOne = async ({ id, change }: Change<T>, by: string): Promise<Version<T>> => {
-    /** Of the newest version when our own was refused. */
-    let refusedAt: number | undefined
+    /** Since when our version is refused although the newest one is this. */
+    let stuck: { newest: number; since: number } | undefined
     let skipped = 0
-    for (let tries = 0; tries < TRIES; tries++) {
+    for (let tries = 0; tries < TRIES;) {
       const current = await table.newestOf(id)
       const value = change(current)
       if (current && value === current.value) return current
       const newest = current?.version ?? 0
-      // Refused, though nobody wrote it: `vedette forget` erased those who had these numbers, whose tokens live on.
-      skipped = newest === refusedAt ? skipped * 2 + 1 : 0
-      refusedAt = newest
+      if (stuck?.newest !== newest) {
+        stuck = { newest, since: performance.now() }
+        skipped = 0
+        tries++
+      } else if (performance.now() - stuck.since > ERASED_AFTER_MS) {
+        // Nobody wrote it: `vedette forget` erased those who had these numbers, whose tokens live on.
+        skipped = skipped * 2 + 1
+        tries++
+      }
       const next = { id, version: newest + 1 + skipped, value, changedAt: new Date(), changedBy: by }
       if (await table.add(next)) {
         await adopt([next], { id, version: next.version })
