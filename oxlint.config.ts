@@ -7,9 +7,10 @@ import { defineConfig } from 'oxlint'
 const floors = [
   ['config', 'lock', 'principal', 'secret'],
   ['geo', 'clickhouse', 'redis', 'securitylog'],
-  ['store', 'spool', 'http'],
-  ['collector', 'ratelimit', 'jobs', 'rollups', 'retention', 'analytics'],
-  ['detection', 'reports'],
+  ['store', 'spool', 'http', 'disk'],
+  ['collector', 'ratelimit', 'jobs', 'rollups', 'retention', 'analytics', 'backup'],
+  ['detection'],
+  ['reports'],
   ['graphql', 'dashboard'],
   ['app'],
   ['demo'],

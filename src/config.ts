@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 
+import { Cron } from 'croner'
 import ipaddr from 'ipaddr.js'
 
 export const ROLES = ['collector', 'decide', 'api', 'jobs'] as const
@@ -55,6 +56,28 @@ export interface Config {
   crawlerRangesDir: string | undefined
   /** Whether the names of those who say to be crawlers may be looked up. */
   crawlerDns: boolean
+  /** Where scheduled back-ups go, one folder each; undefined: none are made. */
+  backupDir: string | undefined
+  /** When, as a cron pattern in UTC; hourly at most. */
+  backupSchedule: string
+  /** How many of them are kept. */
+  backupKeep: number
+  /** `smtp(s)://user:password@host:port`; undefined: mails go into `dataDir/outbox`. */
+  smtpUrl: string | undefined
+  /** `required`: STARTTLS before anything else where the URL is not `smtps:`; `off`: in clear. */
+  smtpTls: 'required' | 'off'
+  /** An address, or `Name <address>`. */
+  mailFrom: string
+  /** Signs mails; undefined: they are not signed. */
+  dkim: { domain: string; selector: string; keyFile: string } | undefined
+  /** Addresses that are told of critical findings at once. */
+  incidentTo: readonly string[]
+  /** URLs that are told too; `slack+https://…` for a body that Slack understands. */
+  incidentWebhooks: readonly string[]
+  /** `whsec_…`: signs them, as Standard Webhooks has it. */
+  incidentWebhookSecret: string | undefined
+  /** CIDRs of private networks that they may lie in. */
+  incidentWebhookAllow: readonly string[]
   logLevel: LogLevel
 }
 
@@ -134,6 +157,80 @@ const folder = (name: string, given: string): string =>
     ? resolve(given)
     : refuse(name, given, 'the path of a folder that is there')
 
+const cron = (env: Environment, name: string, fallback: string): string => {
+  const given = env[name] || fallback
+  const allowed = 'a cron pattern of five fields in UTC, such as 15 3 * * *'
+  if (given.trim().split(/\s+/).length !== 5) return refuse(name, given, allowed)
+  try {
+    return new Cron(given, { timezone: 'UTC', paused: true }).nextRun() ? given : refuse(name, given, allowed)
+  } catch {
+    return refuse(name, given, allowed)
+  }
+}
+
+const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i
+const FROM = /^(?:[^<>"\p{Cc}]{1,100} <([^\s<>"@\p{Cc}]+@[^\s<>"@]+)>|([^\s<>"@\p{Cc}]+@[^\s<>"@]+))$/u
+
+const mail = (env: Environment): Pick<Config, 'smtpUrl' | 'smtpTls' | 'mailFrom' | 'dkim'> => {
+  const smtpUrl = env['SMTP_URL'] ? url('SMTP_URL', env['SMTP_URL'], ['smtp:', 'smtps:']) : undefined
+  const smtpTls = choice('SMTP_TLS', env['SMTP_TLS'] || 'required', ['required', 'off'])
+  if (smtpTls === 'off' && smtpUrl?.startsWith('smtps:'))
+    refuse('SMTP_TLS', smtpTls, 'required where SMTP_URL begins with smtps://, which is TLS from the start')
+  const mailFrom = env['MAIL_FROM'] || 'Vedette <vedette@localhost>'
+  const [, named, bare] = FROM.exec(mailFrom) ?? []
+  const domain = (named ?? bare ?? '').split('@')[1]
+  if (domain === undefined || !DOMAIN.test(domain))
+    refuse('MAIL_FROM', mailFrom, 'an address such as vedette@example.com, or Vedette <vedette@example.com>')
+  if (smtpUrl && !env['MAIL_FROM'])
+    refuse('MAIL_FROM', '', 'an address that SMTP_URL may send from, such as vedette@example.com')
+  const [dkimDomain, selector, keyFile] = [env['DKIM_DOMAIN'], env['DKIM_SELECTOR'], env['DKIM_KEY_FILE']]
+  if (!dkimDomain && !selector && !keyFile) return { smtpUrl, smtpTls, mailFrom, dkim: undefined }
+  for (const [name, value] of Object.entries({ DKIM_DOMAIN: dkimDomain, DKIM_SELECTOR: selector }))
+    if (!value || !DOMAIN.test(value))
+      refuse(
+        name,
+        value ?? '',
+        'a name such as example.com or vedette; DKIM_DOMAIN, DKIM_SELECTOR, DKIM_KEY_FILE go together',
+      )
+  if (!keyFile || !statSync(keyFile, { throwIfNoEntry: false })?.isFile())
+    refuse('DKIM_KEY_FILE', keyFile ?? '', 'the path of a private key in PEM')
+  return { smtpUrl, smtpTls, mailFrom, dkim: { domain: dkimDomain!, selector: selector!, keyFile: resolve(keyFile!) } }
+}
+
+const webhook = (given: string, allow: readonly string[]): string => {
+  const bare = given.replace(/^slack\+/, '')
+  url('INCIDENT_WEBHOOKS', bare, ['https:', 'http:'])
+  const { protocol, username, password } = new URL(bare)
+  // The rest of it is a secret.
+  if (username || password) refuse('INCIDENT_WEBHOOKS', `${given.slice(0, 8)}…`, 'a URL without user and password')
+  if (protocol === 'http:' && allow.length === 0)
+    refuse('INCIDENT_WEBHOOKS', `${given.slice(0, 8)}…`, 'https:// unless INCIDENT_WEBHOOK_ALLOW names where it lies')
+  return given
+}
+
+const incidents = (
+  env: Environment,
+): Pick<Config, 'incidentTo' | 'incidentWebhooks' | 'incidentWebhookSecret' | 'incidentWebhookAllow'> => {
+  const incidentTo = list(env, 'INCIDENT_TO')
+  for (const given of incidentTo)
+    if (!/^[^\s<>"@\p{Cc}]{1,64}@/u.test(given) || !DOMAIN.test(given.slice(given.indexOf('@') + 1)))
+      refuse('INCIDENT_TO', given, 'addresses such as ops@example.com, separated by commas')
+  const incidentWebhookAllow = list(env, 'INCIDENT_WEBHOOK_ALLOW').map((item) => cidr('INCIDENT_WEBHOOK_ALLOW', item))
+  const incidentWebhooks = list(env, 'INCIDENT_WEBHOOKS').map((item) => webhook(item, incidentWebhookAllow))
+  const secret = env['INCIDENT_WEBHOOK_SECRET'] || undefined
+  const key = Buffer.from(/^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret ?? '')?.[1] ?? '', 'base64')
+  if (secret === undefined && incidentWebhooks.some((item) => !item.startsWith('slack+')))
+    refuse('INCIDENT_WEBHOOK_SECRET', '', 'whsec_ and base64 wherever INCIDENT_WEBHOOKS has others than Slack')
+  if (secret !== undefined && (key.length < 24 || key.length > 64))
+    refuse('INCIDENT_WEBHOOK_SECRET', `${secret.length} characters`, 'whsec_ and 24 to 64 random bytes in base64')
+  return {
+    incidentTo: [...new Set(incidentTo)],
+    incidentWebhooks: [...new Set(incidentWebhooks)],
+    incidentWebhookSecret: secret,
+    incidentWebhookAllow,
+  }
+}
+
 /** Default list of query parameters whose values never reach the disk. */
 export const MASKED_BY_DEFAULT = 'token,password,passwd,secret,code,key,api_key,access_token,signature'
 
@@ -207,6 +304,11 @@ export const loadConfig = (env: Environment = process.env): Config => {
     detectorsDir: env['DETECTORS_DIR'] ? folder('DETECTORS_DIR', env['DETECTORS_DIR']) : undefined,
     crawlerRangesDir: env['CRAWLER_RANGES_DIR'] ? folder('CRAWLER_RANGES_DIR', env['CRAWLER_RANGES_DIR']) : undefined,
     crawlerDns: choice('CRAWLER_DNS', env['CRAWLER_DNS'] || 'true', ['true', 'false']) === 'true',
+    backupDir: env['BACKUP_DIR'] ? resolve(env['BACKUP_DIR']) : undefined,
+    backupSchedule: cron(env, 'BACKUP_SCHEDULE', '15 3 * * *'),
+    backupKeep: integer(env, 'BACKUP_KEEP', 7, 1, 1_000),
+    ...mail(env),
+    ...incidents(env),
     logLevel: choice('LOG_LEVEL', env['LOG_LEVEL'] || 'info', LOG_LEVELS),
   }
 }

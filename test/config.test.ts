@@ -59,3 +59,91 @@ test.each([
   expect(() => loadConfig(env)).toThrow(ConfigError)
   expect(() => loadConfig(env)).toThrow(message)
 })
+
+test('mails go into the outbox unless a server is named, and then by TLS', () => {
+  expect(loadConfig({})).toMatchObject({
+    smtpUrl: undefined,
+    smtpTls: 'required',
+    mailFrom: 'Vedette <vedette@localhost>',
+    dkim: undefined,
+  })
+  expect(
+    loadConfig({
+      SMTP_URL: 'smtp://me:word@mail.example.com:587',
+      SMTP_TLS: 'off',
+      MAIL_FROM: 'Büro <office@example.com>',
+      DKIM_DOMAIN: 'example.com',
+      DKIM_SELECTOR: 'vedette',
+      DKIM_KEY_FILE: import.meta.filename,
+    }),
+  ).toMatchObject({
+    smtpUrl: 'smtp://me:word@mail.example.com:587',
+    smtpTls: 'off',
+    mailFrom: 'Büro <office@example.com>',
+    dkim: { domain: 'example.com', selector: 'vedette', keyFile: import.meta.filename },
+  })
+})
+
+test.each([
+  [{ SMTP_URL: 'http://mail' }, /^SMTP_URL is "http:\/\/m…"; allowed is a URL that begins with smtp:\/\/ or smtps:/],
+  [{ SMTP_URL: 'smtp://mail' }, /^MAIL_FROM is ""; allowed is an address that SMTP_URL may send from/],
+  [{ SMTP_URL: 'smtps://mail', MAIL_FROM: 'a@b.c', SMTP_TLS: 'off' }, /^SMTP_TLS is "off"; allowed is required where/],
+  [{ SMTP_TLS: 'maybe' }, /^SMTP_TLS is "maybe"; allowed is required, off$/],
+  [{ MAIL_FROM: 'nobody' }, /^MAIL_FROM is "nobody"/],
+  [{ MAIL_FROM: 'a@b.c\r\nBcc: d@e.f' }, /^MAIL_FROM is "a@b.c\\r\\nBcc: d@e.f"/],
+  [{ MAIL_FROM: 'A\r\nBcc: d@e.f <a@b.c>' }, /^MAIL_FROM is/],
+  [{ DKIM_DOMAIN: 'example.com' }, /^DKIM_SELECTOR is ""; allowed is .* go together$/],
+  [{ DKIM_DOMAIN: 'example.com', DKIM_SELECTOR: 'v', DKIM_KEY_FILE: '/nowhere' }, /^DKIM_KEY_FILE is "\/nowhere"/],
+])('of mail %o is refused with what is allowed', (env, message) => {
+  expect(() => loadConfig(env)).toThrow(ConfigError)
+  expect(() => loadConfig(env)).toThrow(message)
+})
+
+const KEY = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
+
+test('nobody is told of incidents unless named', () => {
+  expect(loadConfig({})).toMatchObject({
+    incidentTo: [],
+    incidentWebhooks: [],
+    incidentWebhookSecret: undefined,
+    incidentWebhookAllow: [],
+  })
+  expect(
+    loadConfig({
+      INCIDENT_TO: 'a@example.com, b@example.com,a@example.com',
+      INCIDENT_WEBHOOKS: 'https://hooks.example.com/a, slack+https://hooks.slack.com/b,http://10.0.0.1/c',
+      INCIDENT_WEBHOOK_SECRET: KEY,
+      INCIDENT_WEBHOOK_ALLOW: '10.0.0.0/8,192.168.1.1',
+    }),
+  ).toMatchObject({
+    incidentTo: ['a@example.com', 'b@example.com'],
+    incidentWebhooks: ['https://hooks.example.com/a', 'slack+https://hooks.slack.com/b', 'http://10.0.0.1/c'],
+    incidentWebhookSecret: KEY,
+    incidentWebhookAllow: ['10.0.0.0/8', '192.168.1.1/32'],
+  })
+  expect(loadConfig({ INCIDENT_WEBHOOKS: 'slack+https://hooks.slack.com/b' }).incidentWebhookSecret).toBeUndefined()
+})
+
+test.each([
+  [{ INCIDENT_TO: 'a@example.com,nobody' }, /^INCIDENT_TO is "nobody"; allowed is addresses such as/],
+  [{ INCIDENT_TO: 'a@b.c\r\nBcc: d@e.f' }, /^INCIDENT_TO is/],
+  [
+    { INCIDENT_WEBHOOKS: 'ftp://a.example/secret' },
+    /^INCIDENT_WEBHOOKS is "ftp:\/\/a\.…"; allowed is a URL that begins with/,
+  ],
+  [
+    { INCIDENT_WEBHOOKS: 'slack+https://u:p@a.example' },
+    /^INCIDENT_WEBHOOKS is "slack\+ht…"; allowed is a URL without user/,
+  ],
+  [{ INCIDENT_WEBHOOKS: 'slack+http://a.example' }, /^INCIDENT_WEBHOOKS is .* unless INCIDENT_WEBHOOK_ALLOW names/],
+  [{ INCIDENT_WEBHOOKS: 'https://a.example' }, /^INCIDENT_WEBHOOK_SECRET is ""; allowed is whsec_ and base64/],
+  [
+    { INCIDENT_WEBHOOK_SECRET: 'whsec_c2hvcnQ=' },
+    /^INCIDENT_WEBHOOK_SECRET is "14 characters"; allowed is whsec_ and 24/,
+  ],
+  [{ INCIDENT_WEBHOOK_SECRET: 'x'.repeat(40) }, /^INCIDENT_WEBHOOK_SECRET is "40 characters"/],
+  [{ INCIDENT_WEBHOOK_ALLOW: '10.0.0.0/99' }, /^INCIDENT_WEBHOOK_ALLOW is "10.0.0.0\/99"/],
+])('of incidents %o is refused with what is allowed', (env, message) => {
+  expect(() => loadConfig(env)).toThrow(ConfigError)
+  expect(() => loadConfig(env)).toThrow(message)
+})

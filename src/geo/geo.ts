@@ -58,6 +58,10 @@ export const UNKNOWN_LOCATION: Location = Object.freeze({
   asOrganization: '',
 })
 
+/** Networks move: past this age a database is to be renewed. */
+export const OLD_DATABASE_DAYS = 90
+const DAY_MS = 86_400_000
+
 /** What is asked, in turn, for an address of one family. */
 interface Chain {
   city: Find<CityAnswer>[]
@@ -88,6 +92,7 @@ export const createGeo = ({
   let misses = 0
   let timer: NodeJS.Timeout | undefined
   let polling: Promise<void> = Promise.resolve()
+  let aging: NodeJS.Timeout | undefined
   let stopped = false
   let failed = false
   let chains: Record<4 | 6, Chain> = { 4: { city: [], asn: [] }, 6: { city: [], asn: [] } }
@@ -111,6 +116,16 @@ export const createGeo = ({
     cache.clear()
     failed = false
     version++
+  }
+
+  /** Each day anew, until somebody renews it. */
+  const warnOfAge = (): void => {
+    for (const { path, kind, buildDate, bundled } of geo.sources()) {
+      const days = buildDate ? Math.floor((Date.now() - buildDate.getTime()) / DAY_MS) : 0
+      if (days <= OLD_DATABASE_DAYS) continue
+      const remedy = bundled ? `update Vedette, or set GEOIP_${kind.toUpperCase()}_DB` : 'renew it'
+      log.warn({ file: path, kind, buildDate, days }, `geo database ${path} is ${days} days old; ${remedy}`)
+    }
   }
 
   const ask = <Answer>(finders: readonly Find<Answer>[], ip: string): Answer | undefined => {
@@ -186,11 +201,14 @@ export const createGeo = ({
     start: async () => {
       for (const source of [...city, ...asn]) await source.load()
       await rebuild()
+      warnOfAge()
+      aging = setInterval(warnOfAge, DAY_MS).unref()
       if (city.length + asn.length > 0) schedule()
     },
     stop: async () => {
       stopped = true
       clearTimeout(timer)
+      clearInterval(aging)
       await polling
     },
   }

@@ -8,6 +8,10 @@ export interface RetentionDependencies {
   log: RetentionLog
   /** Undefined: addresses and users stay as they came. */
   anonymising?: Anonymising | undefined
+  /**
+   * Age in days at which records of runs go that no row refers to: more than raw rows and findings are kept. Undefined: they stay.
+   */
+  recordsForDays?: number | undefined
 }
 
 export interface Retention {
@@ -18,8 +22,8 @@ export interface Retention {
 }
 
 /** What goes with time, beside what the tables' TTL lets go by itself. */
-export const createRetention = ({ clickhouse, log, anonymising }: RetentionDependencies): Retention => {
-  const runs = createRunCleaner(clickhouse)
+export const createRetention = ({ clickhouse, log, anonymising, recordsForDays }: RetentionDependencies): Retention => {
+  const runs = createRunCleaner(clickhouse, recordsForDays)
   const anonymiser = anonymising && createAnonymiser(clickhouse, anonymising)
   return {
     job: {

@@ -1,4 +1,4 @@
-import { type ClickHouse, ident, param, type QueryOptions, raw, sql } from '../clickhouse/index.ts'
+import { type ClickHouse, ident, join, param, type QueryOptions, raw, sql } from '../clickhouse/index.ts'
 
 const DAY_MS = 86_400_000
 /** What a run that counts for nothing has written is of use to nobody; it is left for a day, lest it is still at work. */
@@ -16,10 +16,38 @@ export interface RunCleaner {
 
 const runIds = (ids: readonly string[]) => param('Array(UInt64)', ids.map(BigInt))
 
-/** Deletes what runs have left that died, failed or were run again. */
-export const createRunCleaner = (clickhouse: ClickHouse): RunCleaner => {
+/** How often it is looked for records that nothing refers to any longer. */
+const FORGET_EVERY_MS = DAY_MS
+
+/**
+ * Deletes what runs have left that died, failed or were run again.
+ * @param recordsForDays age at which the record of a run goes whose rows are all gone; longer than raw rows are kept, or the
+ * window would be run again. Undefined: never
+ */
+export const createRunCleaner = (clickhouse: ClickHouse, recordsForDays?: number): RunCleaner => {
   /** Runs that have nothing left. A dead one writes no more. */
   const cleaned = new Set<string>()
+  let forgotAt = -Infinity
+
+  const tablesByRun = async (options: QueryOptions): Promise<string[]> =>
+    (
+      await clickhouse.query<{ table: string }>(
+        sql`SELECT table FROM system.columns WHERE database = ${clickhouse.database} AND endsWith(table, '_by_run') AND name = 'run_id' ORDER BY table`,
+        options,
+      )
+    ).rows.map(({ table }) => table)
+
+  /** Records so old that no row refers to. */
+  const forgotten = async (now: number, days: number, options: QueryOptions): Promise<string[]> => {
+    const used = (await tablesByRun(options)).map(
+      (table) => sql` AND run_id NOT IN (SELECT run_id FROM ${ident(table)})`,
+    )
+    const { rows } = await clickhouse.query<{ id: string }>(
+      sql`SELECT toString(run_id) AS id FROM job_runs WHERE 1${join(used, '')} GROUP BY run_id HAVING max(recorded_at) < ${new Date(now - days * DAY_MS)} ORDER BY run_id LIMIT ${MOST_RUNS}`,
+      options,
+    )
+    return rows.map(({ id }) => id)
+  }
 
   const deleteSlice = async (table: string, ids: readonly string[], options: QueryOptions): Promise<number> => {
     const { rows } = await clickhouse.query<{ partition: string; rows: string }>(
@@ -58,16 +86,16 @@ export const createRunCleaner = (clickhouse: ClickHouse): RunCleaner => {
       const open = stale.map(({ id }) => id).filter((id) => !cleaned.has(id))
       let deleted = 0
       if (open.length > 0) {
-        const { rows: tables } = await clickhouse.query<{ table: string }>(
-          sql`SELECT table FROM system.columns WHERE database = ${clickhouse.database} AND endsWith(table, '_by_run') AND name = 'run_id' ORDER BY table`,
-          options,
-        )
-        for (const { table } of tables) deleted += await deleteRows(table, open, options)
+        for (const table of await tablesByRun(options)) deleted += await deleteRows(table, open, options)
         for (const id of open) cleaned.add(id)
       }
       const old = stale.filter(({ at, replaced }) => replaced && Number(at) < now - RECORDS_FOR_MS).map(({ id }) => id)
       if (old.length > 0) deleted += await deleteRows('job_runs', old, options)
       for (const id of old) cleaned.delete(id)
+      if (recordsForDays !== undefined && now - forgotAt >= FORGET_EVERY_MS) {
+        deleted += await deleteRows('job_runs', await forgotten(now, recordsForDays, options), options)
+        forgotAt = now
+      }
       return deleted
     },
   }

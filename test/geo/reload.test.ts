@@ -11,6 +11,8 @@ let folder: string
 let path: string
 let running: Geo[]
 let warnings: string[]
+/** How old the bundled ones are is not for these tests to say. */
+let ofAge: string[]
 
 const cityFile = (city: string): Buffer =>
   writeMmdb({ type: 'GeoLite2-City', ipVersion: 6, networks: { '5.0.0.0/8': maxmindCity('IT', city, 1.5, 2.5) } })
@@ -22,7 +24,10 @@ const asnFile = writeMmdb({
 })
 
 const started = async (options: Partial<GeoOptions> = {}): Promise<Geo> => {
-  const log = { info: () => {}, warn: (_: object, message: string) => void warnings.push(message) }
+  const log = {
+    info: () => {},
+    warn: (_: object, message: string) => void (/ days old/.test(message) ? ofAge : warnings).push(message),
+  }
   const geo = createGeo({ cityDbs: [path], asnDbs: [], log, pollMs: 10, ...options })
   running.push(geo)
   await geo.start()
@@ -37,6 +42,7 @@ beforeEach(async () => {
   path = join(folder, 'city.mmdb')
   running = []
   warnings = []
+  ofAge = []
 })
 afterEach(async () => {
   await Promise.all(running.map((geo) => geo.stop()))
@@ -176,4 +182,17 @@ test('once stopped it looks no more', async () => {
   await writeFile(path, cityFile('Milan'))
   await expect.poll(() => city(other)).toBe('Milan')
   expect(city(geo)).toBe('Rome')
+})
+
+test('a database older than 90 days serves, with a warning that says how old it is', async () => {
+  const networks = { '5.0.0.0/8': maxmindCity('IT', 'Rome', 1.5, 2.5) }
+  const aged = (days: number): Buffer =>
+    writeMmdb({ type: 'GeoLite2-City', ipVersion: 6, networks, buildDate: new Date(Date.now() - days * 86_400_000) })
+  await writeFile(path, aged(91.5))
+  expect(city(await started())).toBe('Rome')
+  expect(ofAge).toContain(`geo database ${path} is 91 days old; renew it`)
+  ofAge = []
+  await writeFile(path, aged(89.5))
+  expect(city(await started())).toBe('Rome')
+  expect(ofAge).toEqual([])
 })

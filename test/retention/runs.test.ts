@@ -64,6 +64,22 @@ test('records of replaced runs go after 30 days; of a window that never succeede
   expect(await idsIn('address_hours_by_run')).toEqual([2])
 })
 
+test('records that no row refers to go when they are old enough, those of rows that are kept for years stay', async () => {
+  await run(1, 'succeeded', NOW - 500 * DAY, '2025-07-01 10:00:00')
+  await run(2, 'succeeded', NOW - 500 * DAY, '2025-07-02 10:00:00')
+  await run(3, 'succeeded', NOW - 401 * DAY, '2025-10-01 10:00:00')
+  await store.clickhouse.command(
+    raw('ALTER TABLE address_hours_by_run DELETE WHERE run_id IN (1, 2, 3) SETTINGS mutations_sync = 2'),
+  )
+  await store.clickhouse.command(
+    raw('ALTER TABLE service_days_by_run DELETE WHERE run_id IN (2, 3) SETTINGS mutations_sync = 2'),
+  )
+  expect(await createRunCleaner(store.clickhouse).clean(NOW)).toBe(0)
+  expect(await createRunCleaner(store.clickhouse, 402).clean(NOW)).toBe(1)
+  expect(await idsIn('job_runs')).toEqual([1, 3])
+  expect(await idsIn('service_days_by_run')).toEqual([1])
+})
+
 test('the job cleans as of the end of its window, changes nothing where there is nothing, and can be cut off', async () => {
   await run(1, 'succeeded', NOW - 3 * DAY)
   await run(2, 'succeeded', NOW - 2 * DAY)

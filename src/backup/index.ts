@@ -1,0 +1,6 @@
+export { backUp, type BackupDependencies } from './backup.ts'
+export { scheduledIn } from './folders.ts'
+export { type BackupJob, type BackupSchedule, createBackupJob, nextBackupAt } from './job.ts'
+export { readManifest } from './manifest.ts'
+export { restore } from './restore.ts'
+export { BackupError, type BackupFile, type Manifest, type Part, PARTS } from './types.ts'
