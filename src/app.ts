@@ -1,18 +1,23 @@
 import { writeFile, rm, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import type { Registry } from 'prom-client'
+
 import { createAnalytics, createIpLogs } from './analytics/index.ts'
+import { createBackupJob } from './backup/index.ts'
 import { type ClickHouse, ClickHouseError, createClickHouse, migrate } from './clickhouse/index.ts'
 import { createCollector, REQUEST_LOGS } from './collector/index.ts'
 import type { Config } from './config.ts'
 import { createDashboard } from './dashboard/index.ts'
 import { addressesTold, createDetection, createSuspiciousIpsRoute } from './detection/index.ts'
+import { createDiskWatch } from './disk/index.ts'
 import { createGeo, type Geo } from './geo/index.ts'
 import { createGraphql } from './graphql/index.ts'
 import { createHealth, createHttpServer, createMetrics, type Log } from './http/index.ts'
 import { createJobs, type Jobs } from './jobs/index.ts'
 import { createGuards, createLimiter, createProtection, DECISIONS, type Protection } from './ratelimit/index.ts'
-import { createRedis } from './redis/index.ts'
+import { createRedis, type Redis } from './redis/index.ts'
+import { createIncidents, createReports } from './reports/index.ts'
 import { applyRetention, createRetention, type RetentionDays, retentionOf } from './retention/index.ts'
 import { createRollups } from './rollups/index.ts'
 import { createSchedule } from './schedule.ts'
@@ -93,6 +98,9 @@ const start = async (
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
   const metrics = createMetrics()
   const { registry } = metrics
+  const diskWatch = createDiskWatch({ folder: config.dataDir, log, registry })
+  diskWatch.start()
+  undo.push(() => diskWatch.stop())
   const health = createHealth({ log })
   const stopping = new AbortController()
 
@@ -177,6 +185,7 @@ const start = async (
   const { anonymiseAfterDays: afterDays, anonymiseBy: by } = config
   const secret = await loadSecret(config.dataDir, config.secret)
   const anonymising = afterDays === undefined ? undefined : { afterDays, by, secret }
+  const runsJobs = config.roles.has('jobs')
   const jobs = createJobs({
     clickhouse,
     redis,
@@ -186,13 +195,59 @@ const start = async (
       clickhouse,
       rollups: createRollups({ clickhouse, log }),
       detection,
-      retention: createRetention({ clickhouse, log, anonymising }),
+      retention: createRetention({
+        clickhouse,
+        log,
+        anonymising,
+        recordsForDays: Math.max(config.findingRetentionDays, config.retentionDays) + 2,
+      }),
+      backup: runsJobs ? backupOf(config, { clickhouse, redis, registry, log }) : undefined,
+      dataDir: config.dataDir,
       settleSeconds: config.settleSeconds,
     }),
-    runsJobs: config.roles.has('jobs'),
+    runsJobs,
   })
   undo.push(() => jobs.stop())
   await jobs.start()
+
+  const analytics = createAnalytics({
+    clickhouse,
+    oldestPending: () => oldestPending(spool),
+    addressesTold,
+  })
+  const reports = createReports({
+    clickhouse,
+    redis,
+    registry,
+    log,
+    dataDir: config.dataDir,
+    analytics,
+    suspicious,
+    detectorQueries: detection.queries,
+    jobs,
+    policyName: (id) => policies.get(id)?.name,
+    attributions: () => geo.attributions(),
+    mail: config,
+    secret,
+    publicUrl: config.publicUrl,
+    sends: runsJobs,
+  })
+  undo.push(() => reports.stop())
+  await reports.start()
+  const { deliveries } = reports
+  const incidents = createIncidents({
+    ...config,
+    clickhouse,
+    redis,
+    registry,
+    log,
+    jobs,
+    suspicious,
+    deliveries,
+    sends: runsJobs,
+  })
+  undo.push(() => incidents.stop())
+  await incidents.start()
 
   health.register({
     name: 'clickhouse',
@@ -242,17 +297,13 @@ const start = async (
     http.direct(protection.decide.path, protection.decide.handle)
   }
   if (config.roles.has('api')) {
-    const analytics = createAnalytics({
-      clickhouse,
-      oldestPending: () => oldestPending(spool),
-      addressesTold,
-    })
     createGraphql({
       analytics,
       keys,
       policies,
       blockList,
       jobs,
+      reports,
       detection: detection.queries,
       suspicious,
       spendPoints: guards.spendPoints,
@@ -264,6 +315,8 @@ const start = async (
       publicUrl: config.publicUrl,
     }).routes(http.app)
     createIpLogs({ analytics, publicUrl: config.publicUrl }).routes(http.app)
+    reports.unsubscribe.routes(http.app)
+    reports.pages.routes(http.app)
     createDashboard({ attributions: () => geo.attributions() }).routes(http.app)
   }
   undo.push(() => http.stop())
@@ -280,6 +333,15 @@ const start = async (
   log.info({ url, roles: [...config.roles] }, 'listening')
   return { url, clickhouse, keys, geo, spool, policies, blockList, jobs, firstAdminKey, stop }
 }
+
+/** Scheduled back-ups, where there is a folder for them. */
+const backupOf = (
+  { backupDir, backupSchedule: schedule, backupKeep: keep, dataDir }: Config,
+  stores: { clickhouse: ClickHouse; redis: Redis; registry: Registry; log: Log },
+) =>
+  backupDir === undefined
+    ? undefined
+    : { folder: backupDir, job: createBackupJob({ ...stores, dataDir }, { folder: backupDir, schedule, keep }) }
 
 const oldestPending = (spool: Spool): Date | undefined => {
   const { rows, oldestAgeSeconds } = spool.state()

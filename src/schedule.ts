@@ -1,5 +1,7 @@
+import type { BackupJob } from './backup/index.ts'
 import type { ClickHouse } from './clickhouse/index.ts'
 import type { Detection } from './detection/index.ts'
+import { needsRoom } from './disk/index.ts'
 import { type Job, type JobResult, rowsOfHours } from './jobs/index.ts'
 import type { Retention } from './retention/index.ts'
 import { type Rollups, rowsOfDays } from './rollups/index.ts'
@@ -9,6 +11,9 @@ export interface ScheduleDependencies {
   rollups: Rollups
   detection: Pick<Detection, 'run'>
   retention: Retention
+  /** Undefined: no back-ups are scheduled. */
+  backup?: { job: BackupJob; folder: string } | undefined
+  dataDir: string
   /** How long after its end an hour is closed, in seconds. */
   settleSeconds: number
 }
@@ -23,9 +28,9 @@ const together = (a: JobResult, b: JobResult): JobResult => ({
 
 /** The jobs of this service: what is done when. */
 export const createSchedule = (dependencies: ScheduleDependencies): Job[] => {
-  const { clickhouse, rollups, detection, retention, settleSeconds } = dependencies
+  const { clickhouse, rollups, detection, retention, backup, dataDir, settleSeconds } = dependencies
   const hours = rowsOfHours(clickhouse)
-  return [
+  const work: Job[] = [
     {
       name: 'hourly',
       description: 'closes an hour: rolls up its requests, looks for anomalies, flags and blocks',
@@ -49,6 +54,11 @@ export const createSchedule = (dependencies: ScheduleDependencies): Job[] => {
       rowsOfWindows: rowsOfDays(clickhouse),
       run: rollups.run,
     },
+  ]
+  return [
+    ...work.map((job) => needsRoom(job, { clickhouse, folders: [dataDir] })),
+    ...(backup ? [needsRoom(backup.job, { clickhouse, folders: [dataDir, backup.folder] })] : []),
+    // It makes room, and so needs none.
     retention.job,
   ]
 }

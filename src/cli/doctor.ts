@@ -5,31 +5,17 @@ import type { Command } from 'commander'
 import { createClickHouse, MIGRATIONS, raw, sql } from '../clickhouse/index.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { checkDetectorFile, type DetectorFile, readDetectors } from '../detection/index.ts'
-import { createGeo } from '../geo/index.ts'
+import { createGeo, OLD_DATABASE_DAYS } from '../geo/index.ts'
 import type { Log } from '../http/index.ts'
 import { createRedis } from '../redis/index.ts'
 import { listQuarantine } from '../spool/index.ts'
+import { checkBackups, checkJobs, checkStoreDisk } from './doctor-upkeep.ts'
+import { failed, type Finding, messageOf, ok, warning } from './finding.ts'
 import { json, out } from './print.ts'
 import { findService, readPlace } from './service.ts'
 import { commandLog } from './stores.ts'
 
-type State = 'ok' | 'warning' | 'failed'
-
-interface Finding {
-  part: string
-  state: State
-  what: string
-  /** What to do about it; empty: nothing. */
-  remedy: string
-}
-
-const ok = (part: string, what: string): Finding => ({ part, state: 'ok', what, remedy: '' })
-const warning = (part: string, what: string, remedy: string): Finding => ({ part, state: 'warning', what, remedy })
-const failed = (part: string, what: string, remedy: string): Finding => ({ part, state: 'failed', what, remedy })
-
-const OLD_DATABASE_DAYS = 90
 const DAY_MS = 86_400_000
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const checkService = async (config: Config): Promise<Finding[]> => {
   const url = await findService(config)
@@ -46,7 +32,8 @@ const checkDisk = async (config: Config): Promise<Finding[]> => {
     const { bavail, blocks, bsize } = await statfs(config.dataDir)
     const share = (bavail / blocks) * 100
     const what = `${((bavail * bsize) / 2 ** 30).toFixed(1)} GiB (${share.toFixed(0)} %) free at ${config.dataDir}`
-    if (share < 5) return [failed('disk', what, 'make room: below 5 % the collector takes nothing')]
+    if (share < 5)
+      return [failed('disk', what, 'make room: below 5 % the collector takes nothing, below 2 % no job begins')]
     return [share < 15 ? warning('disk', what, 'make room, or set RETENTION_DAYS lower') : ok('disk', what)]
   } catch {
     return [warning('disk', `${config.dataDir} is not there yet`, 'serve makes it; or set DATA_DIR')]
@@ -78,6 +65,7 @@ const checkClickHouse = async (config: Config, log: Log): Promise<Finding[]> => 
         missing.length === 0
           ? ok('tables', `${applied.rows.length} migrations applied`)
           : warning('tables', `${missing.join(', ')} not applied`, 'run: vedette migrate'),
+        ...(await checkStoreDisk(clickhouse)),
       ]
     } finally {
       await clickhouse.close()
@@ -193,6 +181,8 @@ export const doctor = (program: Command): void => {
         ...(await checkGeo(config, log)),
         ...(await checkDetectors(config, log)),
         ...(await checkSpool(config)),
+        ...(await checkJobs(config)),
+        ...(await checkBackups(config)),
       ]
       if (options.json) json(findings)
       else {

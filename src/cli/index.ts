@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 
 import { Command } from 'commander'
 
+import { backup } from './backup.ts'
 import { blockList } from './block.ts'
 import { explain } from './errors.ts'
 import { demo } from './demo.ts'
@@ -14,6 +15,8 @@ import { keys } from './keys.ts'
 import { logs } from './logs/index.ts'
 import { migrate } from './migrate.ts'
 import { note } from './print.ts'
+import { restore } from './restore.ts'
+import { report } from './report.ts'
 import { schema } from './schema.ts'
 import { serve } from './serve.ts'
 import { spool } from './spool.ts'
@@ -26,10 +29,13 @@ const commands: readonly ((program: Command) => void)[] = [
   keys,
   blockList,
   logs,
+  report,
   jobs,
   detectors,
   spool,
   forgetAddress,
+  backup,
+  restore,
   doctor,
   schema,
   demo,

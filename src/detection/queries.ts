@@ -20,13 +20,15 @@ export interface DetectorQueriesDependencies {
   now?: () => number
 }
 
+const HOUR_MS = 3_600_000
+
 /** What can be asked of detectors. */
 export interface DetectorQueries {
   detectors: Detectors
   /** By detector, from memory; those without a verdict are missing. */
   precision: () => ReadonlyMap<string, Precision>
   /**
-   * Findings of each detector whose hour ended in the range, those of REPORT_ONLY too, as far as the asker may see them.
+   * Findings of each detector of the hours that touch the range, those of REPORT_ONLY too, as far as the asker may see them.
    * @throws {AnalyticsError}
    */
   findings: (timeRange: TimeRangeInput, asker: Asker) => Promise<Map<string, number>>
@@ -57,7 +59,7 @@ export const createDetectorQueries = (dependencies: DetectorQueriesDependencies)
       const { services } = asker
       const theirs = services ? sql` AND hasAny(services, ${[...services]})` : sql``
       const rows = await runnerFor(asker)<{ detector: string; findings: string }>(
-        sql`SELECT detector, count() AS findings FROM findings WHERE window_to >= ${new Date(from)} AND window_to < ${new Date(to)}${theirs} GROUP BY detector`,
+        sql`SELECT detector, count() AS findings FROM findings WHERE hour > ${new Date(from - HOUR_MS)} AND hour < ${new Date(to)}${theirs} GROUP BY detector`,
       )
       return new Map(rows.map(({ detector, findings }) => [detector, Number(findings)]))
     },

@@ -3,6 +3,7 @@ import type { DetectorQueries, Suspicious } from '../detection/index.ts'
 import type { Counted, Principal } from '../http/index.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BlockList, Policies } from '../ratelimit/index.ts'
+import type { Reports } from '../reports/index.ts'
 import type { ApiKeys } from '../store/index.ts'
 import type { Operation } from './selection.ts'
 
@@ -14,6 +15,7 @@ export interface Context {
   policies: Policies
   blockList: BlockList
   jobs: Jobs
+  reports: Reports
   detection: DetectorQueries
   suspicious: Suspicious
   /** Aborted when the client hangs up. */

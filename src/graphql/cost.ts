@@ -104,6 +104,23 @@ const reportCost = (field: FieldNode, document: Document): number => {
   return Math.max(1, parts.length) * STATEMENT + suspectsCost(field, document, 1)
 }
 
+/** Some forty statements, but one after the other, and over roll-ups. */
+const REPORT = 2 * STATEMENT
+const OF_A_REPORT = ['headline', 'generatedAt', 'sections']
+
+/** Below `size` reports. Each is built once, whatever is asked of it, and its mails are few rows. */
+const reportsCost = (field: FieldNode, document: Document, size: number): number => {
+  const times = (name: string): number => timesSelected(field, name, document)
+  const statements = times('totals') + times('previousTotals') + times('topSuspiciousIps')
+  const building = OF_A_REPORT.some((name) => times(name) > 0) ? REPORT : 0
+  return Math.ceil(
+    size * (building + statements * STATEMENT + FEW_ROWS * (times('deliveries') + times('lastDelivery'))),
+  )
+}
+
+const sizeOf = (field: FieldNode, document: Document, usual: number): number =>
+  Math.max(0, Number(argumentsOf(field, document)['first'] ?? usual))
+
 const costOf = (field: FieldNode, document: Document): number => {
   switch (field.name.value) {
     case 'requestAnalytics':
@@ -125,6 +142,19 @@ const costOf = (field: FieldNode, document: Document): number => {
       return 2 * STATEMENT
     case 'ipReport':
       return reportCost(field, document)
+    case 'securityReports':
+      return 1 + reportsCost(field, document, sizeOf(field, document, 10))
+    case 'reportSubscriptions':
+      return 1 + reportsCost(field, document, sizeOf(field, document, 100))
+    case 'sendTestReport':
+      return 1 + REPORT
+    case 'node':
+      return (
+        1 +
+        timesSelected(field, 'hits', document) * STATEMENT +
+        suspectsCost(field, document, 1) +
+        reportsCost(field, document, 1)
+      )
     default:
       return 1 + timesSelected(field, 'hits', document) * STATEMENT + suspectsCost(field, document, 1)
   }

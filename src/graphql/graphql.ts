@@ -9,6 +9,7 @@ import type { DetectorQueries, Suspicious } from '../detection/index.ts'
 import { identify, type Log, principalOf, problem, rateLimitHeaders } from '../http/index.ts'
 import type { Jobs } from '../jobs/index.ts'
 import type { BlockList, Policies } from '../ratelimit/index.ts'
+import type { Reports } from '../reports/index.ts'
 import type { ApiKeys } from '../store/index.ts'
 import type { RequestContext } from './context.ts'
 import { createErrorMask } from './errors.ts'
@@ -25,6 +26,7 @@ export interface GraphqlDependencies {
   policies: Policies
   blockList: BlockList
   jobs: Jobs
+  reports: Reports
   detection: DetectorQueries
   suspicious: Suspicious
   /** Takes the price of an operation from its key's points for the hour. Default: no limit. */
@@ -98,7 +100,7 @@ const urlOf = (request: FastifyRequest): URL => {
 }
 
 export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
-  const { analytics, keys, policies, blockList, jobs, detection, suspicious, spendPoints, log } = dependencies
+  const { analytics, keys, policies, blockList, jobs, reports, detection, suspicious, spendPoints, log } = dependencies
   const purse = createPurse(spendPoints)
   const yoga = createYoga<RequestContext>({
     schema,
@@ -145,6 +147,7 @@ export const createGraphql = (dependencies: GraphqlDependencies): Graphql => {
       policies,
       blockList,
       jobs,
+      reports,
       detection,
       suspicious,
       signal: stream ? AbortSignal.any([signal, stream.signal]) : signal,

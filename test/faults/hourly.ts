@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+
 import { Registry } from 'prom-client'
 
 import { type ClickHouse, raw } from '../../src/clickhouse/index.ts'
@@ -61,6 +63,7 @@ export const openHourly = async (
     rollups: createRollups({ clickhouse }),
     detection,
     retention: { job: { name: 'cleanup' } as never, oldestOpen: () => new Date(0) },
+    dataDir: tmpdir(),
     settleSeconds: 120,
   })
   const jobs = createJobs({

@@ -118,6 +118,23 @@ describe('scopes', () => {
     jobs: { query: '{ jobs { name } }', scope: 'ADMIN' },
     jobRuns: { query: '{ jobRuns { totalCount } }', scope: 'ADMIN' },
     runJob: { query: 'mutation { runJob(job: "none") { userErrors { code } } }', scope: 'ADMIN' },
+    securityReports: {
+      query: '{ securityReports(first: 2) { nodes { id kind periodFrom url } } }',
+      scope: 'REPORTS_READ',
+    },
+    reportSubscriptions: { query: '{ reportSubscriptions { totalCount } }', scope: 'REPORTS_READ' },
+    saveReportSubscription: {
+      query: 'mutation { saveReportSubscription(input: { name: "" }) { userErrors { code } } }',
+      scope: 'REPORTS_WRITE',
+    },
+    deleteReportSubscription: {
+      query: 'mutation { deleteReportSubscription(id: "sub_none") { userErrors { code } } }',
+      scope: 'REPORTS_WRITE',
+    },
+    sendTestReport: {
+      query: 'mutation { sendTestReport(id: "sub_none", recipient: "a@example.com") { userErrors { code } } }',
+      scope: 'REPORTS_WRITE',
+    },
     apiKeys: { query: '{ apiKeys { nodes { id } } }', scope: 'ADMIN' },
     createApiKey: { query: 'mutation { createApiKey(name: "", scopes: []) { userErrors { code } } }', scope: 'ADMIN' },
     revokeApiKey: { query: 'mutation { revokeApiKey(id: "key_none") { userErrors { code } } }', scope: 'ADMIN' },

@@ -13,9 +13,11 @@ import { createGraphql } from '../../src/graphql/index.ts'
 import type { Scope } from '../../src/http/index.ts'
 import { createJobs, type Job } from '../../src/jobs/index.ts'
 import { createBlockList, createPolicies } from '../../src/ratelimit/index.ts'
+import { createReports } from '../../src/reports/index.ts'
 import { createRedis } from '../../src/redis/index.ts'
 import { type ApiKeys, createApiKeys } from '../../src/store/index.ts'
 import { testServer } from '../http/support.ts'
+import { temporaryFolder } from '../support/app.ts'
 import { silent, type TestDatabase } from '../support/clickhouse.ts'
 
 export interface Answer {
@@ -83,16 +85,35 @@ export const testGraphql = (
       addressesTold,
       ...(oldestPending ? { oldestPending } : {}),
     })
+    const reports = createReports({
+      ...stores,
+      registry: new Registry(),
+      dataDir: await temporaryFolder(),
+      analytics,
+      suspicious,
+      detectorQueries: detection,
+      jobs,
+      policyName: (id) => policies.get(id)?.name,
+      attributions: () => [],
+      mail: { smtpUrl: undefined, smtpTls: 'required', mailFrom: 'Vedette <vedette@localhost>', dkim: undefined },
+      secret: 'of-a-test-and-long-enough-for-one-0',
+      publicUrl: 'http://vedette.example',
+      sends: true,
+    })
+    closers.unshift(reports.stop)
+    await reports.start()
     createGraphql({
       analytics,
       keys,
       policies,
       blockList,
       jobs,
+      reports,
       detection,
       suspicious,
       log: test.server.app.log as never,
     }).routes(test.server.app)
+    reports.pages.routes(test.server.app)
     await test.start()
   })
   afterAll(async () => {

@@ -152,7 +152,7 @@ export const Detector = builder.objectRef<DetectorShape>('Detector').implement({
     detections: t.field({
       type: 'SafeInt',
       description:
-        'What it found in hours that ended in the range, REPORT_ONLY too, in the services that this key may see.',
+        'What it found in hours that touch the range, REPORT_ONLY too, in the services that this key may see.',
       args: { timeRange: t.arg({ type: TimeRangeInput, required: true, description: 'When.' }) },
       resolve: async ({ id }, { timeRange }, context) => (await findingsOf(timeRange, context)).get(id) ?? 0,
     }),

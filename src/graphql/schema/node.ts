@@ -12,6 +12,8 @@ import { API_KEY_ID } from './api-keys.ts'
 import { findCampaign } from './campaigns.ts'
 import { Node } from './common.ts'
 import { mayReadPolicy } from './rate-limit-policies.ts'
+import { mayReadSubscription, SUBSCRIPTION_ID } from './report-subscriptions.ts'
+import { findReport, REPORT_ID } from './reports.ts'
 import { findRequestLog, REQUEST_LOG_ID } from './request-logs.ts'
 
 const check = ({ principal }: Context, type: string, scope: Scope): void => {
@@ -24,7 +26,7 @@ builder.queryField('node', (t) =>
     type: Node,
     nullable: true,
     description:
-      'Anything by its id, with the scope that its type needs: RequestLog LOGS_READ, ApiKey and JobRun ADMIN, RateLimitPolicy, BlockListEntry, Detector, SuspiciousIp and Campaign SECURITY_READ. Null: there is none such, or not for this key.',
+      'Anything by its id, with the scope that its type needs: RequestLog LOGS_READ, ApiKey and JobRun ADMIN, RateLimitPolicy, BlockListEntry, Detector, SuspiciousIp and Campaign SECURITY_READ, SecurityReport and ReportSubscription REPORTS_READ. Null: there is none such, or not for this key.',
     args: { id: t.arg.id({ required: true, description: 'From an earlier answer.' }) },
     resolve: async (_root, { id }, context, info) => {
       if (id.startsWith(API_KEY_ID)) {
@@ -51,6 +53,15 @@ builder.queryField('node', (t) =>
       if (id.startsWith(CAMPAIGN_ID)) {
         check(context, 'Campaign', 'SECURITY_READ')
         return (await findCampaign(id, context)) ?? null
+      }
+      if (id.startsWith(SUBSCRIPTION_ID)) {
+        check(context, 'ReportSubscription', 'REPORTS_READ')
+        const subscription = context.reports.subscriptions.get(id)
+        return subscription && mayReadSubscription(context, subscription) ? subscription : null
+      }
+      if (id.startsWith(REPORT_ID)) {
+        check(context, 'SecurityReport', 'REPORTS_READ')
+        return findReport(id, context) ?? null
       }
       // These go last, since ids of POLICY_FILE and DETECTORS_DIR are the operator's words.
       const policy = context.policies.get(id)

@@ -1,0 +1,2 @@
+export { createReportBuilder, reportId, type ReportBuilderDependencies } from './build.ts'
+export { periodOf } from './calendar.ts'

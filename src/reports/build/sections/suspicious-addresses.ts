@@ -1,0 +1,184 @@
+import type { Cell, Table } from '../../types.ts'
+import { queryLink, rangeOf } from '../links.ts'
+import { before, count, counted, listed, percent } from '../words.ts'
+import { type Flag, type MakeSection, type Severity, SEVERITIES, type Suspect, type Work } from '../work.ts'
+
+const PAGE = 1_000
+/** More do not go into a mail, nor into a table that somebody reads. */
+const MOST_ADDRESSES = 10_000
+
+const rankOf = (severity: Severity): number => SEVERITIES.indexOf(severity)
+
+/** All addresses flagged in the period, by score. */
+const suspectsOf = async ({ suspicious, scope, severities, asker }: Work): Promise<Suspect[]> => {
+  const found: Suspect[] = []
+  let after: string | undefined
+  do {
+    const { edges, hasNextPage } = await suspicious
+      .list(
+        { lastSeen: scope.period, where: { severity: severities }, first: PAGE, ...(after !== undefined && { after }) },
+        asker,
+      )
+      .page()
+    found.push(...edges.map(({ node }) => node))
+    after = hasNextPage ? edges.at(-1)?.cursor : undefined
+  } while (after !== undefined && found.length < MOST_ADDRESSES)
+  return found
+}
+
+type Row = Record<string, Cell>
+
+const single = (suspect: Suspect): Row => ({
+  campaign: null,
+  address: suspect.ip,
+  addresses: 1,
+  score: suspect.score,
+  severity: suspect.severity,
+  detectors: suspect.detectors,
+  status: suspect.review.status,
+  blocked: suspect.isBlocked ? 'yes' : 'no',
+  requests: suspect.requests,
+  country: suspect.country,
+  network: suspect.asOrganization,
+  firstSeen: suspect.firstSeenAt,
+  lastSeen: suspect.lastSeenAt,
+})
+
+const sorted = (texts: Iterable<string>): string[] => [...new Set(texts)].toSorted()
+
+const together = (
+  { campaign }: Awaited<ReturnType<Work['suspicious']['campaigns']>>[number],
+  members: readonly Suspect[],
+): Row => {
+  const blocked = members.filter(({ isBlocked }) => isBlocked).length
+  const countries = sorted(members.flatMap(({ country }) => country ?? []))
+  const worst = members.reduce((a, b) => (rankOf(b.severity) > rankOf(a.severity) ? b : a))
+  const statuses = Map.groupBy(members, ({ review }) => review.status)
+  return {
+    campaign: campaign.summary,
+    address: campaign.ips,
+    addresses: campaign.ips.length,
+    score: Math.max(...members.map(({ score }) => score)),
+    severity: worst.severity,
+    detectors: sorted(members.flatMap(({ detectors }) => detectors)),
+    status: sorted(statuses.keys()).map((status) => `${statuses.get(status)!.length} ${status}`),
+    blocked: blocked === 0 ? 'no' : blocked === members.length ? 'yes' : `${blocked} of ${members.length}`,
+    requests: campaign.requests,
+    country: countries.length === 1 ? countries[0]! : null,
+    network: null,
+    firstSeen: campaign.firstSeenAt,
+    lastSeen: campaign.lastSeenAt,
+  }
+}
+
+const COLUMNS: Table['columns'] = [
+  { key: 'address', title: 'Address', kind: 'address' },
+  { key: 'campaign', title: 'Campaign', kind: 'hostile' },
+  { key: 'addresses', title: 'Addresses', kind: 'addresses' },
+  { key: 'score', title: 'Score', kind: 'none' },
+  { key: 'severity', title: 'Severity', kind: 'text' },
+  { key: 'detectors', title: 'Detectors', kind: 'text' },
+  { key: 'status', title: 'Status', kind: 'text' },
+  { key: 'blocked', title: 'Blocked', kind: 'text' },
+  { key: 'requests', title: 'Requests', kind: 'requests' },
+  { key: 'country', title: 'Country', kind: 'country' },
+  { key: 'network', title: 'Network', kind: 'hostile' },
+  { key: 'firstSeen', title: 'First seen', kind: 'time' },
+  { key: 'lastSeen', title: 'Last seen', kind: 'time' },
+]
+
+export const suspiciousAddresses: MakeSection = async (work) => {
+  const { scope, severities, suspicious, asker } = work
+  const range = { from: scope.period.from.getTime(), to: scope.period.to.getTime() }
+  const [counts, newcomers, suspects, campaigns] = await Promise.all([
+    work.rows<{ current: Flag; severity: Severity; addresses: string }>('severities'),
+    work.rows<{ severity: Severity; addresses: string }>('newcomers'),
+    suspectsOf(work),
+    suspicious.campaigns(range, asker),
+  ])
+  const numberOf = (of: readonly Severity[], isCurrent: boolean): number =>
+    counts
+      .filter(({ current, severity }) => Boolean(current) === isCurrent && of.includes(severity))
+      .reduce((sum, { addresses }) => sum + Number(addresses), 0)
+  const [now, then] = [numberOf(severities, true), numberOf(severities, false)]
+  const fresh = newcomers
+    .filter(({ severity }) => severities.includes(severity))
+    .reduce((sum, { addresses }) => sum + Number(addresses), 0)
+
+  const byAddress = new Map(suspects.map((suspect) => [suspect.address, suspect]))
+  const grouped = campaigns
+    .map((found) => ({ found, members: found.addresses.flatMap((address) => byAddress.get(address) ?? []) }))
+    .filter(({ members }) => members.length > 0)
+  const taken = new Set(grouped.flatMap(({ found }) => found.addresses))
+  const alone = suspects.filter(({ address }) => !taken.has(address))
+  const rows = [
+    ...grouped
+      .map(({ found, members }) => together(found, members))
+      .toSorted((a, b) => Number(b['score']) - Number(a['score']) || Number(b['addresses']) - Number(a['addresses'])),
+    ...alone.map(single),
+  ]
+
+  const open = suspects.filter(({ review, severity }) => review.status === 'OPEN' && rankOf(severity) >= rankOf('HIGH'))
+  const unblocked = open.filter(({ isBlocked }) => !isBlocked).length
+  const least = severities.length < SEVERITIES.length ? `, severity: [${severities.join(', ')}]` : ''
+  const theirs = scope.services ? `, service: ${JSON.stringify(scope.services)}` : ''
+  const link = queryLink(
+    `{ suspiciousIps(where: { lastSeen: ${rangeOf(scope.period)}${least}${theirs} }) { totalCount nodes { ip score severity detectorIds review { status } isBlocked requests campaign { summary } detections(first: 5) { summary } } } campaigns(timeRange: ${rangeOf(scope.period)}) { totalCount nodes { summary ips requests } } }`,
+  )
+  const present = SEVERITIES.toReversed()
+    .filter((severity) => severities.includes(severity))
+    .map((severity) => ({ name: severity.toLowerCase(), addresses: numberOf([severity], true) }))
+    .filter(({ addresses }) => addresses > 0)
+  const [worstPresent] = present
+  const members = grouped.reduce((sum, { members }) => sum + members.length, 0)
+  const worst =
+    grouped.length === 0
+      ? ''
+      : `, ${percent(members / suspects.length)} of them in ${counted(grouped.length, 'campaign')}`
+  return {
+    lead:
+      now === 0
+        ? `Nobody was flagged; ${before(scope.kind)} it was ${counted(then, 'address', 'addresses')}.`
+        : `${counted(now, 'address was', 'addresses were')} flagged (${listed(
+            present.map(({ name, addresses }) => `${count(addresses)} ${name}`),
+            4,
+          )})${worst}; ${before(scope.kind)} it was ${counted(then, 'address', 'addresses')}, and ${counted(fresh, 'is', 'are')} new in 30 days.`,
+    advice:
+      open.length > 0
+        ? `Review the ${counted(open.length, 'open address', 'open addresses')} of high or critical severity, campaigns first${unblocked > 0 ? `; ${counted(unblocked, 'is', 'are')} not blocked` : ''}.`
+        : null,
+    headline: {
+      rank: 1,
+      text: worstPresent
+        ? counted(worstPresent.addresses, `${worstPresent.name} address`, `${worstPresent.name} addresses`)
+        : 'no suspicious addresses',
+    },
+    nothing: least !== '' && now === 0,
+    figures: [
+      { label: 'Flagged addresses', value: now, unit: 'addresses', previous: then, more: 'bad', link },
+      ...SEVERITIES.toReversed()
+        .filter((severity) => severities.includes(severity))
+        .map((severity) => ({
+          label: `${severity.charAt(0)}${severity.slice(1).toLowerCase()}`,
+          value: numberOf([severity], true),
+          unit: 'addresses' as const,
+          previous: numberOf([severity], false),
+          more: 'bad' as const,
+          link,
+        })),
+      { label: 'New in 30 days', value: fresh, unit: 'addresses', previous: null, more: 'bad', link },
+      { label: 'Campaigns', value: grouped.length, unit: 'none', previous: null, more: 'bad', link },
+    ],
+    charts: [],
+    tables: [
+      {
+        id: 'top-suspicious-addresses',
+        title: 'Campaigns, then single addresses',
+        columns: COLUMNS,
+        rows,
+        shown: 10,
+        link,
+      },
+    ],
+  }
+}

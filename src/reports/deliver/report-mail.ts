@@ -1,0 +1,88 @@
+import { periodOf } from '../build/index.ts'
+import type { LeastSeverity, ReportFormat, SubscriptionValues } from '../subscriptions.ts'
+import type { Report, ReportBuilder, Renderer, ReportKind, ReportScope } from '../types.ts'
+import type { Mailing, RenderMailing } from './types.ts'
+
+/** What a report is about, as JSON holds it. */
+export interface ReportContent {
+  kind: ReportKind
+  /** RFC 3339. */
+  period: readonly [from: string, to: string]
+  previous: readonly [from: string, to: string]
+  timezone: string
+  services: readonly string[] | null
+  minSeverity: LeastSeverity | null
+  format: ReportFormat
+}
+
+type Wanted = Pick<SubscriptionValues, 'kind' | 'timezone' | 'services' | 'minSeverity' | 'format'>
+
+/** The report of the last whole period before `at`. */
+export const contentOf = ({ kind, timezone, services, minSeverity, format }: Wanted, at: Date): ReportContent => {
+  const { period, previous } = periodOf(kind, at, timezone)
+  return {
+    kind,
+    period: [period.from.toISOString(), period.to.toISOString()],
+    previous: [previous.from.toISOString(), previous.to.toISOString()],
+    timezone,
+    services: services.length === 0 ? null : services,
+    minSeverity,
+    format,
+  }
+}
+
+export const scopeOf = ({ kind, period, previous, timezone, services }: ReportContent): ReportScope => ({
+  kind,
+  period: { from: new Date(period[0]), to: new Date(period[1]) },
+  previous: { from: new Date(previous[0]), to: new Date(previous[1]) },
+  timezone,
+  services,
+})
+
+/** Reports that are kept, so that the one that was looked at is the one that is sent. */
+const MOST = 8
+
+export interface ReportMail {
+  build: (content: ReportContent) => Promise<Report>
+  /** For `createDeliveries`. */
+  render: RenderMailing
+}
+
+/**
+ * Reports as mails. A mail is made from what the report is about, not kept: a closed period gives the same report again. Where rows came
+ * late and the process was restarted between two recipients, the later one gets the numbers with them; `generatedAt` tells.
+ */
+export const createReportMail = ({
+  builder,
+  renderer,
+  publicUrl,
+}: {
+  builder: ReportBuilder
+  renderer: Pick<Renderer, 'mail'>
+  publicUrl: string
+}): ReportMail => {
+  const built = new Map<string, Promise<Report>>()
+
+  const build = (content: ReportContent): Promise<Report> => {
+    const key = JSON.stringify([scopeOf(content), content.minSeverity])
+    const known = built.get(key)
+    if (known) return known
+    const report = builder.build(scopeOf(content), { minSeverity: content.minSeverity ?? undefined })
+    built.set(key, report)
+    report.catch(() => built.delete(key))
+    if (built.size > MOST) built.delete(built.keys().next().value!)
+    return report
+  }
+
+  return {
+    build,
+    render: async ({ content }: Pick<Mailing, 'content'>, { unsubscribeUrl }) => {
+      const wanted = content as ReportContent
+      const rendered = await renderer.mail(await build(wanted), {
+        publicUrl,
+        ...(unsubscribeUrl === undefined ? {} : { unsubscribeUrl }),
+      })
+      return wanted.format === 'CSV' ? { ...rendered, html: '', images: [] } : rendered
+    },
+  }
+}

@@ -1,0 +1,2 @@
+export { createIncidents, type Incidents, type IncidentsDependencies } from './incidents.ts'
+export { renderIncident } from './render.ts'

@@ -1,0 +1,150 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+
+import { AnalyticsError, isTimeZone } from '../analytics/index.ts'
+import { mayUse, type Principal, principalOf, type Problem, problem, requireScope } from '../http/index.ts'
+import type { ReportContent } from './deliver/index.ts'
+import { pathOf, reportAt, reportBefore, type Wanted } from './place.ts'
+import type { Preview } from './previews.ts'
+import { csvName, tableCsv } from './render/csv.ts'
+import { REPORT_KINDS, type Renderer, type Report, type ReportKind, type Table } from './types.ts'
+
+export interface ReportPagesDependencies {
+  preview: Preview
+  renderer: Pick<Renderer, 'page' | 'mail'>
+  publicUrl: string
+  now?: (() => number) | undefined
+}
+
+/** Reports in a browser, each at an address that says what it is about. */
+export interface ReportPages {
+  /** With `table`, its rows as CSV; `figures` are all numbers of the report. */
+  urlOf: (content: ReportContent, table?: string) => string
+  /** What figures and tables link to, in full. */
+  absolute: (link: string) => string
+  /**
+   * `GET /reports/{hourly|daily|weekly|monthly}/{from|latest}` by scope REPORTS_READ: the report that holds this day or hour as a page;
+   * `?format=` text, json, or csv with `table`. `latest` is the last whole period; `?timezone=` and `services=` are of the report.
+   */
+  routes: (app: FastifyInstance) => void
+}
+
+/** All numbers, whatever section they are of. */
+export const FIGURES = 'figures'
+
+const POLICY =
+  "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const FORMATS = ['html', 'text', 'csv', 'json'] as const
+const KIND_NAMES = REPORT_KINDS.map((kind) => kind.toLowerCase()).join(', ')
+const STATUS: Partial<Record<AnalyticsError['code'], number>> = { TIMEOUT: 504, OVERLOADED: 503, UNAVAILABLE: 503 }
+
+const shown = (given: unknown): string => JSON.stringify(given).slice(0, 100)
+
+const invalid = (name: string, given: unknown, allowed: string): Problem =>
+  problem(400, { detail: `${name} is ${shown(given)}; allowed is ${allowed}.` })
+
+const kindOf = (given: string): ReportKind => {
+  const kind = REPORT_KINDS.find((name) => name.toLowerCase() === given)
+  if (kind) return kind
+  throw problem(404, { detail: `there are no reports ${shown(given)}; there are: ${KIND_NAMES}.` })
+}
+
+const single = (name: string, value: unknown): string | undefined => {
+  if (value === undefined || typeof value === 'string') return value
+  throw invalid(name, value, 'one value')
+}
+
+/** Those of the key alone where it is bound to some. @throws {Problem} 403 */
+const servicesOf = (given: unknown, principal: Principal): readonly string[] | null => {
+  if (given === undefined) return principal.services
+  const services = [given].flat() as string[]
+  if (services.length > 200 || services.some((name) => name === '' || name.length > 200))
+    throw invalid('services', services, 'up to 200 names, each as a services= of its own')
+  const foreign = services.find((service) => !mayUse(principal, service))
+  if (foreign !== undefined)
+    throw problem(403, {
+      detail: `services has ${shown(foreign)}; the key "${principal.name}" is for ${principal.services!.join(', ')}.`,
+    })
+  return [...new Set(services)].toSorted()
+}
+
+const contentAt = (wanted: Wanted, from: string, now: Date): ReportContent => {
+  const content = from === 'latest' ? reportBefore(wanted, now) : reportAt(wanted, from, now)
+  if (content) return content
+  const time =
+    wanted.kind === 'HOURLY' ? 'a time in it, in UTC, such as 2026-11-24T13' : 'a time in it such as 2026-11-24'
+  const last = pathOf(reportBefore(wanted, now))
+  throw invalid('the period', from, `latest, or ${time}, once it is over; the last one is ${last}`)
+}
+
+const figuresOf = ({ sections }: Report): Table => ({
+  id: FIGURES,
+  title: 'Figures',
+  columns: ['section', 'figure', 'unit', 'value', 'previous'].map((key) => ({ key, title: key, kind: 'text' })),
+  rows: sections.flatMap(({ id, figures }) =>
+    figures.map(({ label, unit, value, previous }) => ({ section: id, figure: label, unit, value, previous })),
+  ),
+  shown: 0,
+  link: '',
+})
+
+const asProblem = (error: unknown): unknown => {
+  const status = error instanceof AnalyticsError ? STATUS[error.code] : undefined
+  return status
+    ? problem(status, { detail: (error as Error).message, cause: error, headers: { 'retry-after': '30' } })
+    : error
+}
+
+/** Pages of reports, and the addresses of these. */
+export const createReportPages = (dependencies: ReportPagesDependencies): ReportPages => {
+  const { preview, renderer, publicUrl, now = Date.now } = dependencies
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const { kind, from } = request.params as { kind: string; from: string }
+    const query = request.query as Record<string, unknown>
+    const wanted: Wanted = {
+      kind: kindOf(kind),
+      timezone: single('timezone', query['timezone']) ?? 'UTC',
+      services: servicesOf(query['services'], principalOf(request)),
+    }
+    if (!isTimeZone(wanted.timezone)) throw invalid('timezone', wanted.timezone, 'an IANA name such as Europe/Berlin')
+    const format = single('format', query['format']) ?? 'html'
+    if (!FORMATS.some((name) => name === format)) throw invalid('format', format, FORMATS.join(', '))
+    const table = single('table', query['table']) ?? FIGURES
+    const content = contentAt(wanted, from, new Date(now()))
+    const report = await preview(content)
+    reply.header('cache-control', 'private, no-store')
+    if (format === 'json') return reply.send(report)
+    if (format === 'text') {
+      const { text } = await renderer.mail(report, { publicUrl })
+      return reply.type('text/plain; charset=utf-8').send(text)
+    }
+    if (format === 'html') {
+      const page = await renderer.page(report, { publicUrl })
+      return reply.type('text/html; charset=utf-8').header('content-security-policy', POLICY).send(page)
+    }
+    const tables = [figuresOf(report), ...report.sections.flatMap((section) => section.tables)]
+    const found = tables.find(({ id }) => id === table)
+    if (!found)
+      throw problem(404, {
+        detail: `this report has no table ${shown(table)}; it has: ${tables.map(({ id }) => id).join(', ')}.`,
+      })
+    return reply
+      .type('text/csv; charset=utf-8')
+      .header('content-disposition', `attachment; filename="${csvName(found.id)}"`)
+      .send(tableCsv(found))
+  }
+
+  return {
+    absolute: (link) => `${publicUrl}${link}`,
+    urlOf: (content, table) =>
+      `${publicUrl}${pathOf(content, table === undefined ? {} : { format: 'csv', ...(table !== FIGURES && { table }) })}`,
+    routes: (app) =>
+      void app.get('/reports/:kind/:from', { onRequest: requireScope('REPORTS_READ') }, async (request, reply) => {
+        try {
+          return await answer(request, reply)
+        } catch (error) {
+          throw asProblem(error)
+        }
+      }),
+  }
+}

@@ -1,0 +1,89 @@
+import { periodOf, reportId } from './build/index.ts'
+import { contentOf, type ReportContent, scopeOf } from './deliver/index.ts'
+import type { Subscription } from './subscriptions.ts'
+import { REPORT_KINDS, type ReportKind } from './types.ts'
+
+/** What a report may be asked for, beside when. */
+export interface Wanted {
+  kind: ReportKind
+  /** IANA name. */
+  timezone: string
+  /** Null: all. */
+  services: readonly string[] | null
+}
+
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+/** From the beginning of a period as UTC shows it, a time by which the next has surely begun in every zone. */
+const SURELY_OVER: Record<ReportKind, number> = { HOURLY: 2 * HOUR, DAILY: 3 * DAY, WEEKLY: 9 * DAY, MONTHLY: 34 * DAY }
+
+/** How many periods of each kind are listed, and found by their id. */
+const LISTED: Record<ReportKind, number> = { HOURLY: 48, DAILY: 60, WEEKLY: 26, MONTHLY: 13 }
+
+export const idOf = (content: ReportContent): string => reportId(scopeOf(content))
+
+/** The report of the last whole period before `at`. */
+export const reportBefore = ({ kind, timezone, services }: Wanted, at: Date): ReportContent =>
+  contentOf({ kind, timezone, services: services ?? [], minSeverity: null, format: 'HTML' }, at)
+
+/** An hour in UTC, whatever clocks do: `2026-11-24T13`, with minutes where a zone wants them; else a date of the zone. */
+const nameOf = (kind: ReportKind, from: Date, timezone: string): string =>
+  kind === 'HOURLY'
+    ? from.toISOString().slice(0, 16).replace(/:00$/, '')
+    : from.toLocaleDateString('sv-SE', { timeZone: timezone })
+
+/** Where the report is, below PUBLIC_URL. */
+export const pathOf = (
+  { kind, period, timezone, services }: ReportContent,
+  more: Readonly<Record<string, string>> = {},
+): string => {
+  const query = new URLSearchParams([
+    ...(timezone === 'UTC' ? [] : [['timezone', timezone]]),
+    ...(services ?? []).map((service) => ['services', service]),
+    ...Object.entries(more),
+  ])
+  const path = `/reports/${kind.toLowerCase()}/${nameOf(kind, new Date(period[0]), timezone)}`
+  return query.size > 0 ? `${path}?${query}` : path
+}
+
+/** What `nameOf` gives, or the name of any other day in the period. @returns undefined: no such day or hour, or not over yet */
+export const reportAt = (wanted: Wanted, name: string, now: Date): ReportContent | undefined => {
+  const { kind, timezone } = wanted
+  const form = kind === 'HOURLY' ? /^\d{4}-\d\d-\d\dT\d\d(:\d\d)?$/ : /^\d{4}-\d\d-\d\d$/
+  if (!form.test(name)) return undefined
+  const start = Date.parse(kind === 'HOURLY' ? `${name.padEnd(16, ':00')}Z` : name)
+  // Date.parse takes 30 February for 2 March.
+  if (Number.isNaN(start) || !new Date(start).toISOString().startsWith(name)) return undefined
+  if (start < 0 || start > now.getTime()) return undefined
+  let { period } = periodOf(kind, new Date(start + SURELY_OVER[kind]), timezone)
+  while (nameOf(kind, period.from, timezone) > name) ({ period } = periodOf(kind, period.from, timezone))
+  return period.to <= now ? reportBefore(wanted, period.to) : undefined
+}
+
+/** The last periods, newest first. */
+export const lastReports = (wanted: Wanted, now: Date): ReportContent[] => {
+  const found = [reportBefore(wanted, now)]
+  while (found.length < LISTED[wanted.kind]) found.push(reportBefore(wanted, new Date(found.at(-1)!.period[0])))
+  return found
+}
+
+/**
+ * The report of this id among the last ones of each kind: in UTC over `services`, and as each of the subscriptions has them.
+ * What an id is made of cannot be read from it, so it is looked for.
+ */
+export const reportOf = (
+  id: string,
+  services: readonly string[] | null,
+  subscriptions: readonly Subscription[],
+  now: Date,
+): ReportContent | undefined => {
+  const wanted: Wanted[] = [
+    ...REPORT_KINDS.map((kind) => ({ kind, timezone: 'UTC', services })),
+    ...subscriptions.map((one) => ({ ...one, services: one.services.length > 0 ? one.services : null })),
+  ]
+  for (const one of wanted) {
+    const found = lastReports(one, now).find((content) => idOf(content) === id)
+    if (found) return found
+  }
+  return undefined
+}

@@ -1,0 +1,1 @@
+export { createRenderer, type RendererDependencies } from './render.ts'
