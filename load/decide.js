@@ -1,4 +1,4 @@
-// Decisions under load by k6:  npm run load -- -e KEY=vdt_… [-e URL=http://127.0.0.1:8080] [-e SECONDS=10]
+// Decisions under load by k6:  npm run load -- decide   (load/README.md)
 //
 // KEY has scope DECIDE, and Vedette believes the machine that this runs on (TRUSTED_PROXIES), so that the addresses of
 // X-Forwarded-For are what is asked about. Loopback and test machines only. It fails where an answer is no decision.
