@@ -26,7 +26,7 @@ export const demo = (program: Command): void => {
       const folder = await mkdtemp(join(tmpdir(), 'vedette-demo-'))
       // The demo is about its tables; the log is for those who ask for it.
       const config = loadConfig({
-        LOG_LEVEL: 'warn',
+        LOG_LEVEL: 'error',
         ...process.env,
         DATA_DIR: folder,
         CLICKHOUSE_URL: '',

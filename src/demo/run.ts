@@ -80,6 +80,8 @@ export const runDemo = async ({
   if (out.isTTY) out.write('\r\x1b[K')
   out.write(`${found}\n\n`)
   for (const line of attributions) out.write(`${line}\n`)
-  out.write(`\nGraphiQL   ${url}/graphql#key=${key}\nCollector  ${url}/v1/requests\nDecisions  ${url}/v1/decide\n`)
+  out.write(
+    `\nGraphiQL   ${url}/graphql#key=${key}\nCollector  ${url}/v1/requests\nDecisions  ${url}/v1/decide\nReports    ${url}/reports/daily/latest, any user and the API key as password\n`,
+  )
   return day.truth
 }
