@@ -1,5 +1,5 @@
 import { promises as dns } from 'node:dns'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -248,15 +248,3 @@ describe("an operator's folder", () => {
     expect(lines.filter((line) => reason.test(line) && line.includes(name))).toHaveLength(1)
   })
 })
-
-// The collected lists are not part of the project; elsewhere the cases above do.
-const SHARED = '/work/shared/data/crawlers'
-test.skipIf(!(await readFile(join(SHARED, 'gptbot.json')).catch(() => false)))(
-  'the collected lists of the workshop are read (stands aside where they are not)',
-  async () => {
-    const { log, lines } = capturedLog()
-    const crawlers = await started({ dir: SHARED, log })
-    expect(crawlers.list().filter(({ source }) => source.startsWith(SHARED)).length).toBeGreaterThan(25)
-    expect(lines.filter((line) => line.includes('"level":40') && !/rdns_seo_bots\.txt/.test(line))).toEqual([])
-  },
-)

@@ -5,7 +5,7 @@ import { count, percent, table } from '../../../src/demo/table.ts'
 import { type LogRow } from '../../../test/support/request-logs.ts'
 import type { Lab } from './lab.ts'
 
-const DATA = '/work/shared/data/payloads'
+const DATA = '../shared/data/payloads'
 const HOUR = Date.UTC(2026, 10, 20, 10)
 
 /** Which detector each class of HttpParamsDataset belongs to. */
