@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
 
 import { type ClickHouse, ClickHouseError, param, type Sql, sql } from '../clickhouse/index.ts'
@@ -42,7 +43,7 @@ const LONG_DEADLINE_MS = 60_000
 /** Times in one question; of more, all from the first on are read. They travel in the URL. */
 const MOST_TIMES = 500
 
-const COLUMNS = ['kind', 'id', 'version', 'body', 'changed_at', 'changed_by'] as const
+const COLUMNS = ['kind', 'id', 'version', 'body', 'changed_at', 'changed_by', 'write_id'] as const
 
 const FIELDS = sql`id, version, body, toUnixTimestamp64Milli(changed_at) AS changedAt, changed_by AS changedBy`
 
@@ -75,6 +76,9 @@ const asStoreError = (error: unknown, deadlineMs: number): unknown => {
   const reason = error.kind === 'cancelled' ? `ClickHouse gave no answer within ${deadlineMs} ms` : error.message
   return new StoreError('UNAVAILABLE', reason, { cause: error })
 }
+
+/** Of 64 random bits, as text, since JSON's numbers end at 53. */
+const newWriteId = (): string => randomBytes(8).readBigUInt64LE().toString()
 
 export const createTable = <T>(clickhouse: ClickHouse, kind: string): Table<T> => {
   const comment = `store ${kind}`
@@ -111,9 +115,9 @@ export const createTable = <T>(clickhouse: ClickHouse, kind: string): Table<T> =
     within(deadlineMs, ({ signal }) =>
       clickhouse.insert({ table: 'store_versions', columns: COLUMNS, rows, deduplicationToken, signal }),
     )
-  const lineOf = ({ id, version, value, changedAt, changedBy }: Version<T>): string => {
+  const lineOf = ({ id, version, value, changedAt, changedBy }: Version<T>, writeId: string): string => {
     const at = changedAt.toISOString().slice(0, -1).replace('T', ' ')
-    return `${JSON.stringify([kind, id, version, bodyOf(value), at, changedBy])}\n`
+    return `${JSON.stringify([kind, id, version, bodyOf(value), at, changedBy, writeId])}\n`
   }
 
   const newestOf = async (id: string) => {
@@ -124,22 +128,24 @@ export const createTable = <T>(clickhouse: ClickHouse, kind: string): Table<T> =
   }
 
   const add = async (version: Version<T>): Promise<boolean> => {
-    const { id, value, changedAt, changedBy } = version
+    const { id } = version
     // ClickHouse has no compare-and-set, but of two inserts with one token it takes the first and passes over the second.
     const token = `store:${kind}:${id}:${version.version}`
-    await insert(Buffer.from(lineOf(version)), token, DEADLINE_MS)
-    const [row] = await ask(
-      sql`SELECT ${FIELDS} ${ofKind} AND id = ${id} AND version = ${param('UInt64', version.version)} ORDER BY ${FIRST} LIMIT 1`,
+    const writeId = newWriteId()
+    await insert(Buffer.from(lineOf(version, writeId)), token, DEADLINE_MS)
+    const [row] = await ask<{ writeId: string }>(
+      sql`SELECT toString(write_id) AS writeId ${ofKind} AND id = ${id} AND version = ${param('UInt64', version.version)} ORDER BY ${FIRST} LIMIT 1`,
     )
-    return row?.body === bodyOf(value) && row.changedBy === changedBy && Number(row.changedAt) === changedAt.getTime()
+    return row?.writeId === writeId
   }
 
   const addMany = async (versions: readonly Version<T>[], token: string): Promise<Set<string>> => {
+    const writeId = newWriteId()
     const rows: Buffer[] = []
-    for await (const some of inSlices(versions)) rows.push(Buffer.from(some.map(lineOf).join('')))
+    for await (const some of inSlices(versions))
+      rows.push(Buffer.from(some.map((version) => lineOf(version, writeId)).join('')))
     await insert(Buffer.concat(rows), token, LONG_DEADLINE_MS)
-    const { changedAt, changedBy } = versions[0]!
-    const mine = sql`${ofKind} AND changed_at = ${changedAt} AND changed_by = ${changedBy}`
+    const mine = sql`${ofKind} AND changed_at = ${versions[0]!.changedAt} AND write_id = ${param('UInt64', writeId)}`
     const [stored] = await ask<{ n: number }>(sql`SELECT count() AS n ${mine}`, LONG_DEADLINE_MS)
     if (stored!.n < versions.length)
       throw new StoreError(

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 
 import { createRedis } from '../../src/redis/index.ts'
 import { createVersions, StoreError, type Versions } from '../../src/store/index.ts'
@@ -90,6 +90,21 @@ describe.each([
     expect(history.map(({ version }) => version)).toEqual(
       Array.from({ length: all.length * rounds + 1 }, (_, index) => all.length * rounds + 1 - index),
     )
+  })
+
+  it('lose none where they write the same in the same millisecond', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const all = await instances(newKind())
+      await all[0]!.write('n', { size: 0 }, { by: 'cli' })
+      await Promise.all(
+        all.map((things) => things.update('n', (current) => ({ size: current!.value!.size + 1 }), { by: 'cli' })),
+      )
+      const [newest] = await all[0]!.history({ id: 'n' })
+      expect(newest).toMatchObject({ version: 4, value: { size: 3 } })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('make one thing exactly once', async () => {
