@@ -2,51 +2,45 @@ import { readFileSync } from 'node:fs'
 
 import { Command } from 'commander'
 
-import { backup } from './backup.ts'
-import { blockList } from './block.ts'
 import { explain } from './errors.ts'
-import { demo } from './demo.ts'
-import { detectors } from './detectors.ts'
-import { doctor } from './doctor.ts'
-import { forgetAddress } from './forget.ts'
-import { importFile } from './import/index.ts'
-import { jobs } from './jobs.ts'
-import { keys } from './keys.ts'
-import { logs } from './logs/index.ts'
-import { migrate } from './migrate.ts'
 import { note } from './print.ts'
-import { restore } from './restore.ts'
-import { report } from './report.ts'
-import { schema } from './schema.ts'
-import { serve } from './serve.ts'
-import { spool } from './spool.ts'
 
-/** Each file of a command adds itself to the program; a new one needs a line here and nothing else. */
-const commands: readonly ((program: Command) => void)[] = [
-  serve,
-  migrate,
-  importFile,
-  keys,
-  blockList,
-  logs,
-  report,
-  jobs,
-  detectors,
-  spool,
-  forgetAddress,
-  backup,
-  restore,
-  doctor,
-  schema,
-  demo,
-]
+/** Adds a command, or some that belong together, to the program. */
+type Add = (program: Command) => void
+const block = async (): Promise<Add> => (await import('./block.ts')).blockList
+
+/**
+ * Each command's file adds itself to the program; a new one needs a line here and nothing else. Only the one that is asked for is loaded: all of
+ * them take twice the time.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
+  serve: async () => (await import('./serve.ts')).serve,
+  migrate: async () => (await import('./migrate.ts')).migrate,
+  import: async () => (await import('./import/index.ts')).importFile,
+  keys: async () => (await import('./keys.ts')).keys,
+  block,
+  unblock: block,
+  blocklist: block,
+  logs: async () => (await import('./logs/index.ts')).logs,
+  report: async () => (await import('./report.ts')).report,
+  jobs: async () => (await import('./jobs.ts')).jobs,
+  detectors: async () => (await import('./detectors.ts')).detectors,
+  spool: async () => (await import('./spool.ts')).spool,
+  forget: async () => (await import('./forget.ts')).forgetAddress,
+  backup: async () => (await import('./backup.ts')).backup,
+  restore: async () => (await import('./restore.ts')).restore,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  schema: async () => (await import('./schema.ts')).schema,
+  demo: async () => (await import('./demo.ts')).demo,
+}
 
 const version = (): string => {
   const file = new URL('../../package.json', import.meta.url)
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
-const createProgram = (): Command => {
+/** With the command that `args` begin with; with all where they begin with none. */
+const createProgram = async ([first = '']: readonly string[]): Promise<Command> => {
   const program = new Command('vedette')
     .description('Request analytics and IP security for fleets of web services.')
     .version(version(), '-V, --version', 'print the version')
@@ -61,7 +55,8 @@ const createProgram = (): Command => {
 Settings come from the environment (DATA_DIR, CLICKHOUSE_URL, REDIS_URL, …); see the README.
 Exit code: 0 done, 1 failed, 2 misused.`,
     )
-  for (const add of commands) add(program)
+  const asked = Object.hasOwn(COMMANDS, first) ? [COMMANDS[first]!] : new Set(Object.values(COMMANDS))
+  for (const load of asked) (await load())(program)
   return program
 }
 
@@ -86,7 +81,7 @@ const usageOf = (program: Command, args: readonly string[]): string => {
 export const run = async (args: readonly string[]): Promise<number> => {
   // A reader that has seen enough, such as `head`, is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
-  const program = createProgram()
+  const program = await createProgram(args)
   try {
     await program.parseAsync(args, { from: 'user' })
     // A command that has said all by itself, such as doctor, sets only this.
