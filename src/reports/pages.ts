@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { parse, print } from 'graphql'
 
 import { AnalyticsError, isTimeZone } from '../analytics/index.ts'
 import { mayUse, type Principal, principalOf, type Problem, problem, requireScope } from '../http/index.ts'
-import type { ReportContent } from './deliver/index.ts'
+import { QUESTION_NAMES, queryLink, questionOf, SEVERITIES, severitiesFrom } from './build/index.ts'
+import { type ReportContent, scopeOf } from './deliver/index.ts'
 import { pathOf, reportAt, reportBefore, type Wanted } from './place.ts'
 import type { Preview } from './previews.ts'
 import { csvName, tableCsv } from './render/csv.ts'
@@ -24,6 +26,9 @@ export interface ReportPages {
   /**
    * `GET /reports/{hourly|daily|weekly|monthly}/{from|latest}` by scope REPORTS_READ: the report that holds this day or hour as a page;
    * `?format=` text, json, or csv with `table`. `latest` is the last whole period; `?timezone=` and `services=` are of the report.
+   *
+   * `GET /reports/{kind}/{from}/look/{question}`: what numbers of it link to. Leads to GraphiQL with the question; it tells nothing that is
+   * not in the address, so it needs no key.
    */
   routes: (app: FastifyInstance) => void
 }
@@ -53,18 +58,25 @@ const single = (name: string, value: unknown): string | undefined => {
   throw invalid(name, value, 'one value')
 }
 
-/** Those of the key alone where it is bound to some. @throws {Problem} 403 */
-const servicesOf = (given: unknown, principal: Principal): readonly string[] | null => {
-  if (given === undefined) return principal.services
-  const services = [given].flat() as string[]
-  if (services.length > 200 || services.some((name) => name === '' || name.length > 200))
+const wantedOf = (request: FastifyRequest): Wanted => {
+  const { kind } = request.params as { kind: string }
+  const query = request.query as Record<string, unknown>
+  const timezone = single('timezone', query['timezone']) ?? 'UTC'
+  if (!isTimeZone(timezone)) throw invalid('timezone', timezone, 'an IANA name such as Europe/Berlin')
+  const services = query['services'] === undefined ? null : ([query['services']].flat() as string[])
+  if (services && (services.length > 200 || services.some((name) => name === '' || name.length > 200)))
     throw invalid('services', services, 'up to 200 names, each as a services= of its own')
-  const foreign = services.find((service) => !mayUse(principal, service))
+  return { kind: kindOf(kind), timezone, services: services && [...new Set(services)].toSorted() }
+}
+
+/** Those of the key alone where it is bound to some. @throws {Problem} 403 */
+const seenBy = (principal: Principal, wanted: Wanted): Wanted => {
+  const foreign = wanted.services?.find((service) => !mayUse(principal, service))
   if (foreign !== undefined)
     throw problem(403, {
       detail: `services has ${shown(foreign)}; the key "${principal.name}" is for ${principal.services!.join(', ')}.`,
     })
-  return [...new Set(services)].toSorted()
+  return { ...wanted, services: wanted.services ?? principal.services }
 }
 
 const contentAt = (wanted: Wanted, from: string, now: Date): ReportContent => {
@@ -99,14 +111,9 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
   const { preview, renderer, publicUrl, now = Date.now } = dependencies
 
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const { kind, from } = request.params as { kind: string; from: string }
+    const { from } = request.params as { from: string }
     const query = request.query as Record<string, unknown>
-    const wanted: Wanted = {
-      kind: kindOf(kind),
-      timezone: single('timezone', query['timezone']) ?? 'UTC',
-      services: servicesOf(query['services'], principalOf(request)),
-    }
-    if (!isTimeZone(wanted.timezone)) throw invalid('timezone', wanted.timezone, 'an IANA name such as Europe/Berlin')
+    const wanted = seenBy(principalOf(request), wantedOf(request))
     const format = single('format', query['format']) ?? 'html'
     if (!FORMATS.some((name) => name === format)) throw invalid('format', format, FORMATS.join(', '))
     const table = single('table', query['table']) ?? FIGURES
@@ -134,17 +141,33 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
       .send(tableCsv(found))
   }
 
+  const look = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { from, question } = request.params as { from: string; question: string }
+    const name = QUESTION_NAMES.find((known) => known === question)
+    if (!name)
+      throw problem(404, {
+        detail: `there is no question ${shown(question)}; there are: ${QUESTION_NAMES.join(', ')}.`,
+      })
+    const given = single('minSeverity', (request.query as Record<string, unknown>)['minSeverity']) ?? 'LOW'
+    const least = SEVERITIES.find((severity) => severity === given)
+    if (!least) throw invalid('minSeverity', given, SEVERITIES.join(', '))
+    const scope = scopeOf(contentAt(wantedOf(request), from, new Date(now())))
+    return reply.redirect(`${publicUrl}${queryLink(print(parse(questionOf(name, scope, severitiesFrom(least)))))}`)
+  }
+
   return {
     absolute: (link) => `${publicUrl}${link}`,
     urlOf: (content, table) =>
       `${publicUrl}${pathOf(content, table === undefined ? {} : { format: 'csv', ...(table !== FIGURES && { table }) })}`,
-    routes: (app) =>
-      void app.get('/reports/:kind/:from', { onRequest: requireScope('REPORTS_READ') }, async (request, reply) => {
+    routes: (app) => {
+      app.get('/reports/:kind/:from', { onRequest: requireScope('REPORTS_READ') }, async (request, reply) => {
         try {
           return await answer(request, reply)
         } catch (error) {
           throw asProblem(error)
         }
-      }),
+      })
+      app.get('/reports/:kind/:from/look/:question', look)
+    },
   }
 }

@@ -1,4 +1,4 @@
-import { periodOf, reportId } from './build/index.ts'
+import { nameOf, pathTo, periodOf, reportId } from './build/index.ts'
 import { contentOf, type ReportContent, scopeOf } from './deliver/index.ts'
 import type { Subscription } from './subscriptions.ts'
 import { REPORT_KINDS, type ReportKind } from './types.ts'
@@ -26,25 +26,11 @@ export const idOf = (content: ReportContent): string => reportId(scopeOf(content
 export const reportBefore = ({ kind, timezone, services }: Wanted, at: Date): ReportContent =>
   contentOf({ kind, timezone, services: services ?? [], minSeverity: null, format: 'HTML' }, at)
 
-/** An hour in UTC, whatever clocks do: `2026-11-24T13`, with minutes where a zone wants them; else a date of the zone. */
-const nameOf = (kind: ReportKind, from: Date, timezone: string): string =>
-  kind === 'HOURLY'
-    ? from.toISOString().slice(0, 16).replace(/:00$/, '')
-    : from.toLocaleDateString('sv-SE', { timeZone: timezone })
-
 /** Where the report is, below PUBLIC_URL. */
 export const pathOf = (
   { kind, period, timezone, services }: ReportContent,
-  more: Readonly<Record<string, string>> = {},
-): string => {
-  const query = new URLSearchParams([
-    ...(timezone === 'UTC' ? [] : [['timezone', timezone]]),
-    ...(services ?? []).map((service) => ['services', service]),
-    ...Object.entries(more),
-  ])
-  const path = `/reports/${kind.toLowerCase()}/${nameOf(kind, new Date(period[0]), timezone)}`
-  return query.size > 0 ? `${path}?${query}` : path
-}
+  query: Readonly<Record<string, string>> = {},
+): string => pathTo({ kind, from: new Date(period[0]), timezone, services }, { query })
 
 /** What `nameOf` gives, or the name of any other day in the period. @returns undefined: no such day or hour, or not over yet */
 export const reportAt = (wanted: Wanted, name: string, now: Date): ReportContent | undefined => {

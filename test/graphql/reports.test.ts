@@ -72,7 +72,7 @@ describe('a report', () => {
     const volume = report.sections.find(({ id }: { id: string }) => id === 'request-volume')
     const [requests] = volume.figures
     expect(requests).toMatchObject({ label: 'Requests', value: 60, unit: 'requests', previous: 30 })
-    expect(requests.link).toMatch(/^http:\/\/vedette\.example\/graphql\?query=/)
+    expect(requests.link).toBe(`http://vedette.example${hour}/look/requests`)
 
     const html = await page(hour)
     expect([html.status, html.type]).toEqual([200, 'text/html; charset=utf-8'])
@@ -95,6 +95,37 @@ describe('a report', () => {
     const { node } = await ask(`{ node(id: "${report.id}") { __typename ... on SecurityReport { url } } }`)
     expect(node).toEqual({ __typename: 'SecurityReport', url: report.url })
     expect(await ask('{ node(id: "rep_0000000000000000") { id } }')).toEqual({ node: null })
+  })
+
+  it('leads each of its numbers, without a key, to a question about the same time and services', async () => {
+    const all = await hourly()
+    const shop = await hourly(', services: ["shop"]')
+    for (const [report, requests] of [
+      [all, 60],
+      [shop, 40],
+    ] as const) {
+      const links = new Set<string>(
+        report.sections.flatMap(({ figures }: any) => figures.map(({ link }: { link: string }) => link)),
+      )
+      expect(links.size).toBeGreaterThan(3)
+      for (const link of links) {
+        const { status, headers } = await api.send(link.replace('http://vedette.example', ''), { redirect: 'manual' })
+        expect(status).toBe(302)
+        const { pathname, searchParams } = new URL(headers.get('location')!)
+        expect(pathname).toBe('/graphql')
+        const answer = await ask(searchParams.get('query')!)
+        if (link.includes('/look/requests')) expect(answer.requestAnalytics.totals.requests).toBe(requests)
+        if (link.includes('/look/suspicious')) expect(answer.suspiciousIps.totalCount).toBe(report === all ? 2 : 1)
+      }
+    }
+    for (const [path, status, told] of [
+      ['/look/everything', 404, 'there are: requests, services, countries'],
+      ['/look/suspicious?minSeverity=SOME', 400, 'minSeverity is \\"SOME\\"; allowed is LOW, MEDIUM, HIGH, CRITICAL'],
+      ['/look/requests?timezone=Mars', 400, 'timezone is'],
+    ] as const) {
+      const answer = await api.send(`${hour}${path}`, { redirect: 'manual' })
+      expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(told)])
+    }
   })
 
   it('is about services as asked, and for a bound key about its own alone', async () => {

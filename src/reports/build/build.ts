@@ -4,10 +4,12 @@ import { type Asker, createRunner } from '../../analytics/index.ts'
 import type { ClickHouse } from '../../clickhouse/index.ts'
 import type { Report, ReportBuilder, ReportScope, Section } from '../types.ts'
 import { type Buckets, bucketsOf } from './calendar.ts'
+import { linkTo } from './questions.ts'
 import { bind, readSections, type SectionFile } from './read.ts'
 import { makerOf } from './sections/index.ts'
+import { severitiesFrom } from './severity.ts'
 import { sentence } from './words.ts'
-import { type Made, SEVERITIES, type Sources, type Work } from './work.ts'
+import type { Made, Sources, Work } from './work.ts'
 
 export interface ReportBuilderDependencies extends Omit<Sources, 'policyName'> {
   clickhouse: ClickHouse
@@ -83,6 +85,7 @@ export const createReportBuilder = (dependencies: ReportBuilderDependencies): Re
       const generatedAt = new Date(now())
       const buckets = bucketsOf(scope)
       const parameters = parametersOf(scope, buckets)
+      const severities = severitiesFrom(minSeverity)
       const made: Made[] = []
       const wanted = files.filter(({ kinds }) => kinds.has(scope.kind))
       // One after the other: a report is never urgent, and the store has others to serve.
@@ -96,8 +99,9 @@ export const createReportBuilder = (dependencies: ReportBuilderDependencies): Re
           file,
           asker,
           buckets,
-          severities: SEVERITIES.slice(SEVERITIES.indexOf(minSeverity)),
+          severities,
           generatedAt,
+          link: (question) => linkTo(question, scope, severities),
           rows: (statement) => run(bind(file.statements.get(statement)!, parameters)),
         }
         made.push(await makerOf(file.id)(work))

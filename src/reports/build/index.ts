@@ -1,2 +1,6 @@
 export { createReportBuilder, reportId, type ReportBuilderDependencies } from './build.ts'
 export { periodOf } from './calendar.ts'
+export { nameOf, pathTo } from './path.ts'
+export { QUESTION_NAMES, type QuestionName, questionOf } from './questions.ts'
+export { SEVERITIES, severitiesFrom } from './severity.ts'
+export { queryLink } from './links.ts'

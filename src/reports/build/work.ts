@@ -1,10 +1,9 @@
 import type { Analytics, Asker } from '../../analytics/index.ts'
 import type { Chart, ReportScope, Section } from '../types.ts'
 import type { Buckets } from './calendar.ts'
+import type { QuestionName } from './questions.ts'
 import type { SectionFile } from './read.ts'
-
-export const SEVERITIES = ['LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] as const
-export type Severity = (typeof SEVERITIES)[number]
+import type { Severity } from './severity.ts'
 
 /** What a report is told of one suspicious address; src/detection has more. */
 export interface Suspect {
@@ -86,6 +85,8 @@ export interface Work extends Sources {
   /** Severities that are asked for. */
   severities: readonly Severity[]
   generatedAt: Date
+  /** Where a number can be looked into. */
+  link: (question: QuestionName) => string
   /** The rows of a statement of the section's file; 64-bit numbers are text. */
   rows: <Row extends object>(statement: string) => Promise<Row[]>
 }

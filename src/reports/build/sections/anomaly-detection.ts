@@ -1,5 +1,4 @@
 import type { Period } from '../../types.ts'
-import { queryLink, rangeOf } from '../links.ts'
 import { before, changed, counted, listed, percent, sentence } from '../words.ts'
 import { type MakeSection, share } from '../work.ts'
 
@@ -47,9 +46,7 @@ export const anomalyDetection: MakeSection = async (work) => {
   const [confirmed, mistaken] = [Number(verdicts!.confirmed), Number(verdicts!.false_positives)]
   const judged = confirmed + mistaken
   const precision = share(confirmed, judged)
-  const link = queryLink(
-    `{ detectors { id name mode detections(timeRange: ${rangeOf(scope.period)}) confirmed falsePositives precision } }`,
-  )
+  const link = work.link('detectors')
   const poor = rows.filter(({ precision, note, mode }) => note === null && precision! < LOW_PRECISION && mode !== 'OFF')
   const accuracy =
     precision === null

@@ -1,4 +1,3 @@
-import { queryLink } from '../links.ts'
 import { before, count, counted } from '../words.ts'
 import type { Flag, MakeSection } from '../work.ts'
 
@@ -31,9 +30,7 @@ export const blocks: MakeSection = async (work) => {
     denied.reduce((sum, row) => sum + Number(row.denied), 0),
     denied.reduce((sum, row) => sum + Number(row.previous), 0),
   ]
-  const link = queryLink(
-    '{ blockList(where: { action: [BLOCK], active: null }, first: 1000) { totalCount nodes { cidr source reason createdBy createdAt expiresAt active } } }',
-  )
+  const link = work.link('blocks')
   const takenOff = fresh.filter(({ source, removed }) => source === 'AUTOMATIC' && removed).length
   const automatic = numberOf('AUTOMATIC', true)
   const previous = entries.length - fresh.length

@@ -1,4 +1,3 @@
-import { queryLink, requestArguments } from '../links.ts'
 import { before, changed, count, counted, ofThem, percent, quoted, sentence } from '../words.ts'
 import { lineChart, type MakeSection, share } from '../work.ts'
 
@@ -32,9 +31,7 @@ export const errors: MakeSection = async (work) => {
   const [rate, rateBefore] = [share(now, sum('requests', true)), share(then, sum('requests', false))]
   const failing = rows.filter(({ errors }) => errors > 0)
   const fresh = sum('requests', false) === 0 ? [] : failing.filter(({ isNew }) => isNew !== null)
-  const link = queryLink(
-    `{ requestAnalytics(groupBy: [SERVICE, ROUTE], limit: 1000, having: [{ metric: SERVER_ERROR_RATE, gt: 0 }], ${requestArguments(scope)}) { totals { requests serverErrorRate } previousTotals { requests serverErrorRate } rows { service route requests serverErrorRate previous { serverErrorRate } } } }`,
-  )
+  const link = work.link('errors')
   const top = failing[0]
   const shown = ({ service, route }: (typeof rows)[number]): string => quoted(`${service} ${route}`)
   return {

@@ -1,5 +1,4 @@
 import { countryName } from '../../../geo/index.ts'
-import { queryLink, requestArguments } from '../links.ts'
 import { before, count, counted, listed, percent } from '../words.ts'
 import { type MakeSection, share } from '../work.ts'
 
@@ -33,9 +32,7 @@ export const geography: MakeSection = async (work) => {
   const seen = known.filter(({ requests }) => requests > 0)
   const fresh = totalBefore === 0 ? [] : seen.filter(({ previous }) => previous === 0)
   const gone = known.filter(({ requests, previous }) => requests === 0 && previous > 0)
-  const link = queryLink(
-    `{ requestAnalytics(groupBy: [CLIENT_COUNTRY], limit: 1000, ${requestArguments(scope)}) { totalGroups rows { clientCountry requests errors limited blocked previous { requests } } } }`,
-  )
+  const link = work.link('countries')
   const top = seen[0]
   const large = fresh.filter(({ requests }) => requests >= LEAST_SHARE * total)
   const main = top

@@ -1,5 +1,4 @@
 import type { Figure } from '../../types.ts'
-import { queryLink } from '../links.ts'
 import { counted, ofThem } from '../words.ts'
 import { byPeriod, type Flag, type MakeSection } from '../work.ts'
 
@@ -27,9 +26,7 @@ export const pipeline: MakeSection = async (work) => {
     number,
     number,
   ]
-  const link = queryLink(
-    '{ jobs { name doneUntil lastSuccessAt } jobRuns(job: "hourly", first: 100) { nodes { windowFrom status attempt windowRows error } } viewer { freshness { completeThrough rollupThrough } } }',
-  )
+  const link = work.link('pipeline')
   // How much others have is nobody's business who asks for some services.
   const rows: Figure[] = scope.services
     ? []

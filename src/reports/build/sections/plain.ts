@@ -1,5 +1,4 @@
 import type { Column, Table } from '../../types.ts'
-import { queryLink } from '../links.ts'
 import type { MakeSection } from '../work.ts'
 
 const titleOf = (key: string): string => key.charAt(0).toUpperCase() + key.slice(1).replaceAll('_', ' ')
@@ -11,8 +10,8 @@ const columnOf = (key: string, value: unknown): Column => ({
 })
 
 /** A file that has no words of its own: its rows as they are, so that a new section needs nothing but SQL. */
-export const plain: MakeSection = async ({ file, rows }) => {
-  const link = queryLink('{ viewer { freshness { completeThrough } } }')
+export const plain: MakeSection = async ({ file, rows, link: linkTo }) => {
+  const link = linkTo('pipeline')
   const tables = await Promise.all(
     [...file.statements.keys()].map(async (name): Promise<Table> => {
       const found = await rows<Record<string, string | number | null>>(name)

@@ -1,9 +1,5 @@
-import { queryLink, rangeOf } from '../links.ts'
 import { before, changed, count, counted, listed, ofThem, percent, quoted, sentence } from '../words.ts'
 import { lineChart, type MakeSection } from '../work.ts'
-
-const FIELDS =
-  'evaluated allowed limited shadowLimited blocked limitedRate uniqLimitedClients repeatOffenders passedAfterLimit limitedConfirmedAbusive limitedFalsePositive precision'
 
 const value = (of: number | bigint): number => Number(of)
 
@@ -19,10 +15,7 @@ export const rateLimits: MakeSection = async (work) => {
     ask(scope.previous, false),
     work.rows<{ bucket: number; limited: string }>('series'),
   ])
-  const services = scope.services ? `, services: ${JSON.stringify(scope.services)}` : ''
-  const link = queryLink(
-    `{ rateLimitEffectiveness(timeRange: ${rangeOf(scope.period)}${services}) { totals { ${FIELDS} } rows { policyId service ${FIELDS} } } }`,
-  )
+  const link = work.link('limits')
   const [totals, earlier] = [now.totals!, then.totals!]
   const nameOf = (id: string | null): string | null => (id === null ? null : (policyName(id) ?? id))
   const rows = now.rows.filter(({ policyId }) => policyId !== null)

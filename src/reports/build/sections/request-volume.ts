@@ -1,5 +1,4 @@
 import type { Figure } from '../../types.ts'
-import { queryLink, requestArguments } from '../links.ts'
 import { before, changed, count, counted, percent, sentence } from '../words.ts'
 import { byPeriod, type Flag, lineChart, type MakeSection, share } from '../work.ts'
 
@@ -25,8 +24,6 @@ const GROWTH = 2
 const SHRINKAGE = 0.5
 /** Below, a rate that doubled may be one failed request. */
 const LEAST_ERRORS = 20
-
-const METRICS = 'requests errors errorRate durationMsP95 uniqClientIps'
 
 const adviceOf = (
   now: { requests: number; errors: number },
@@ -61,12 +58,8 @@ export const requestVolume: MakeSection = async (work) => {
     { requests: number; errors: number; addresses: number },
     { requests: number; errors: number; addresses: number },
   ]
-  const link = queryLink(
-    `{ requestAnalytics(${requestArguments(scope)}) { totals { ${METRICS} } previousTotals { ${METRICS} } } }`,
-  )
-  const byService = queryLink(
-    `{ requestAnalytics(groupBy: [SERVICE], limit: 1000, ${requestArguments(scope)}) { rows { service ${METRICS} previous { requests } } } }`,
-  )
+  const link = work.link('requests')
+  const byService = work.link('services')
   const rate = share(now.errors, now.requests)
   const top = busiest[0]
   const busiestHour: Figure[] =

@@ -1,7 +1,7 @@
 import type { Cell, Table } from '../../types.ts'
-import { queryLink, rangeOf } from '../links.ts'
 import { before, count, counted, listed, percent } from '../words.ts'
-import { type Flag, type MakeSection, type Severity, SEVERITIES, type Suspect, type Work } from '../work.ts'
+import { SEVERITIES, type Severity } from '../severity.ts'
+import type { Flag, MakeSection, Suspect, Work } from '../work.ts'
 
 const PAGE = 1_000
 /** More do not go into a mail, nor into a table that somebody reads. */
@@ -120,11 +120,7 @@ export const suspiciousAddresses: MakeSection = async (work) => {
 
   const open = suspects.filter(({ review, severity }) => review.status === 'OPEN' && rankOf(severity) >= rankOf('HIGH'))
   const unblocked = open.filter(({ isBlocked }) => !isBlocked).length
-  const least = severities.length < SEVERITIES.length ? `, severity: [${severities.join(', ')}]` : ''
-  const theirs = scope.services ? `, service: ${JSON.stringify(scope.services)}` : ''
-  const link = queryLink(
-    `{ suspiciousIps(where: { lastSeen: ${rangeOf(scope.period)}${least}${theirs} }) { totalCount nodes { ip score severity detectorIds review { status } isBlocked requests campaign { summary } detections(first: 5) { summary } } } campaigns(timeRange: ${rangeOf(scope.period)}) { totalCount nodes { summary ips requests } } }`,
-  )
+  const link = work.link('suspicious')
   const present = SEVERITIES.toReversed()
     .filter((severity) => severities.includes(severity))
     .map((severity) => ({ name: severity.toLowerCase(), addresses: numberOf([severity], true) }))
@@ -153,7 +149,7 @@ export const suspiciousAddresses: MakeSection = async (work) => {
         ? counted(worstPresent.addresses, `${worstPresent.name} address`, `${worstPresent.name} addresses`)
         : 'no suspicious addresses',
     },
-    nothing: least !== '' && now === 0,
+    nothing: severities.length < SEVERITIES.length && now === 0,
     figures: [
       { label: 'Flagged addresses', value: now, unit: 'addresses', previous: then, more: 'bad', link },
       ...SEVERITIES.toReversed()
