@@ -9,6 +9,7 @@ import { apiKeyFor, findService } from './service.ts'
 import { list } from './values.ts'
 
 const KINDS = ['hourly', 'daily', 'weekly', 'monthly']
+const FORMATS = ['text', 'html', 'pdf', 'json'] as const
 
 interface KeyOption {
   key?: string
@@ -48,19 +49,25 @@ interface PreviewOptions extends KeyOption {
   timezone: string
   service?: string[]
   out?: string
+  format?: (typeof FORMATS)[number]
   json?: true
 }
 
+/** Unless it is named, what the file's name ends with says it. */
+const formatOf = ({ format, json: isJson, out: file }: PreviewOptions): (typeof FORMATS)[number] =>
+  isJson ? 'json' : (format ?? FORMATS.find((each) => file?.toLowerCase().endsWith(`.${each}`)) ?? 'text')
+
 const preview = async (kind: string, options: PreviewOptions): Promise<void> => {
   const { at, timezone, service = [], out: file } = options
-  const format = options.json ? 'json' : file?.endsWith('.html') ? 'html' : 'text'
+  const format = formatOf(options)
+  if (format === 'pdf' && file === undefined)
+    throw new CliError('a PDF is not for the screen; write it to a file: --out report.pdf', 2)
   const services = service.map((name) => ['services', name])
   const query = new URLSearchParams([['timezone', timezone], ['format', format], ...services])
   const response = await call(options, `/reports/${kind}/${encodeURIComponent(at)}?${query}`)
-  if (options.json) return json(await response.json())
-  const text = await response.text()
-  if (file === undefined) return out(text.trimEnd())
-  await writeFile(file, text)
+  if (file === undefined)
+    return format === 'json' ? json(await response.json()) : out((await response.text()).trimEnd())
+  await writeFile(file, await response.bytes())
   note(`written to ${file}`)
 }
 
@@ -130,8 +137,9 @@ export const report = (program: Command): void => {
     .option('--at <period>', 'a day in it such as 2026-11-24, an hour of UTC such as 2026-11-24T13', 'latest')
     .option('--timezone <zone>', 'whose days they are', 'UTC')
     .option('-s, --service <name>', 'about these services alone; several times or with commas', list)
-    .option('-o, --out <file>', 'write it there: .html as a page, else as text')
-    .addOption(new Option('--json', 'print it as JSON').conflicts('out'))
+    .option('-o, --out <file>', 'write it there: .html, .pdf and .json as such, else as text')
+    .addOption(new Option('-f, --format <format>', 'whatever the file is called').choices(FORMATS))
+    .addOption(new Option('--json', 'print it as JSON').conflicts(['out', 'format']))
     .option('-k, --key <key>', 'API key with REPORTS_READ')
     .action(preview)
   group

@@ -8,24 +8,26 @@ import { type ReportContent, scopeOf } from './deliver/index.ts'
 import { pathOf, reportAt, reportBefore, type Wanted } from './place.ts'
 import type { Preview } from './previews.ts'
 import { csvName, tableCsv } from './render/csv.ts'
+import { fileName, reportJson } from './render/index.ts'
+import type { ReportFormat } from './subscriptions.ts'
 import { REPORT_KINDS, type Renderer, type Report, type ReportKind, type Table } from './types.ts'
 
 export interface ReportPagesDependencies {
   preview: Preview
-  renderer: Pick<Renderer, 'page' | 'mail'>
+  renderer: Pick<Renderer, 'page' | 'mail' | 'pdf'>
   publicUrl: string
   now?: (() => number) | undefined
 }
 
 /** Reports in a browser, each at an address that says what it is about. */
 export interface ReportPages {
-  /** With `table`, its rows as CSV; `figures` are all numbers of the report. */
-  urlOf: (content: ReportContent, table?: string) => string
+  /** As CSV the rows of a table; that of all numbers of the report unless one is named. */
+  urlOf: (content: ReportContent, format?: ReportFormat, table?: string) => string
   /** What figures and tables link to, in full. */
   absolute: (link: string) => string
   /**
    * `GET /reports/{hourly|daily|weekly|monthly}/{from|latest}` by scope REPORTS_READ: the report that holds this day or hour as a page;
-   * `?format=` text, json, or csv with `table`. `latest` is the last whole period; `?timezone=` and `services=` are of the report.
+   * `?format=` text, pdf, json (`reportJson`), or csv with `table`. `latest` is the last whole period; `?timezone=` and `services=` are of the report.
    *
    * `GET /reports/{kind}/{from}/look/{question}`: what numbers of it link to. Leads to GraphiQL with the question; it tells nothing that is
    * not in the address, so it needs no key.
@@ -34,11 +36,11 @@ export interface ReportPages {
 }
 
 /** All numbers, whatever section they are of. */
-export const FIGURES = 'figures'
+const FIGURES = 'figures'
 
 const POLICY =
   "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-const FORMATS = ['html', 'text', 'csv', 'json'] as const
+const FORMATS = ['html', 'text', 'csv', 'pdf', 'json'] as const
 const KIND_NAMES = REPORT_KINDS.map((kind) => kind.toLowerCase()).join(', ')
 const STATUS: Partial<Record<AnalyticsError['code'], number>> = { TIMEOUT: 504, OVERLOADED: 503, UNAVAILABLE: 503 }
 
@@ -120,7 +122,12 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
     const content = contentAt(wanted, from, new Date(now()))
     const report = await preview(content)
     reply.header('cache-control', 'private, no-store')
-    if (format === 'json') return reply.send(report)
+    if (format === 'json') return reply.type('application/json; charset=utf-8').send(reportJson(report))
+    if (format === 'pdf') {
+      const pdf = await renderer.pdf(report, { publicUrl })
+      const name = fileName(report.scope, 'pdf')
+      return reply.type('application/pdf').header('content-disposition', `inline; filename="${name}"`).send(pdf)
+    }
     if (format === 'text') {
       const { text } = await renderer.mail(report, { publicUrl })
       return reply.type('text/plain; charset=utf-8').send(text)
@@ -157,8 +164,10 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
 
   return {
     absolute: (link) => `${publicUrl}${link}`,
-    urlOf: (content, table) =>
-      `${publicUrl}${pathOf(content, table === undefined ? {} : { format: 'csv', ...(table !== FIGURES && { table }) })}`,
+    urlOf: (content, format = 'HTML', table = FIGURES) => {
+      const csv = { ...(format === 'CSV' && table !== FIGURES && { table }) }
+      return `${publicUrl}${pathOf(content, format === 'HTML' ? {} : { format: format.toLowerCase(), ...csv })}`
+    },
     routes: (app) => {
       app.get('/reports/:kind/:from', { onRequest: requireScope('REPORTS_READ') }, async (request, reply) => {
         try {

@@ -10,8 +10,11 @@ import type { Redis } from '../redis/index.ts'
 import { createVersions, StoreError, type Version } from '../store/index.ts'
 import { REPORT_KINDS, type ReportKind } from './types.ts'
 
-/** `HTML`: the whole mail; `CSV`: a plain text with the tables attached. */
-export const REPORT_FORMATS = ['HTML', 'CSV'] as const
+/**
+ * `HTML`: the whole mail; `CSV`: the whole as plain text with the tables attached; `PDF`: a short mail with the whole attached; `JSON`: a short
+ * plain text with the whole attached.
+ */
+export const REPORT_FORMATS = ['HTML', 'CSV', 'PDF', 'JSON'] as const
 export type ReportFormat = (typeof REPORT_FORMATS)[number]
 
 export const SEVERITIES = ['LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] as const

@@ -98,7 +98,8 @@ export interface Rendered {
   text: string
   /** Referred to by `cid:` in the HTML of a mail, as data URLs in that of a page. */
   images: readonly { cid: string; filename: string; png: Buffer; alt: string }[]
-  attachments: readonly { filename: string; csv: string }[]
+  /** `type` with its charset. */
+  attachments: readonly { filename: string; type: string; content: string | Buffer }[]
 }
 
 export interface Renderer {
@@ -106,6 +107,8 @@ export interface Renderer {
   mail: (report: Report, options: { publicUrl: string; unsubscribeUrl?: string }) => Promise<Rendered>
   /** For browsers: one whole page that looks like the mail. */
   page: (report: Report, options: { publicUrl: string }) => Promise<string>
+  /** For printers and files: the page on A4. */
+  pdf: (report: Report, options: { publicUrl: string }) => Promise<Buffer>
 }
 
 export interface ReportBuilder {

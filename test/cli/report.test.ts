@@ -28,7 +28,7 @@ afterAll(async () => {
 
 const report = (...args: string[]): Promise<Outcome> => vedette(['report', ...args], env)
 
-it('previews a report as text, as JSON, or as a page in a file', async () => {
+it('previews a report as text, as JSON, or in a file as a page, a PDF or JSON', async () => {
   const text = await report('preview', 'daily')
   expect(text).toMatchObject({ exitCode: 0, stderr: '' })
   const { json } = await api.ask('{ securityReports(first: 1) { nodes { id headline } } }')
@@ -38,6 +38,11 @@ it('previews a report as text, as JSON, or as a page in a file', async () => {
   const page = await report('preview', 'daily', '--out', file)
   expect(page).toMatchObject({ exitCode: 0, stdout: '' })
   expect(await readFile(file, 'utf8')).toMatch(/^<!doctype html>/i)
+  const pdf = join(folders[0]!, 'report.pdf')
+  expect(await report('preview', 'daily', '--out', pdf)).toMatchObject({ exitCode: 0, stdout: '' })
+  expect((await readFile(pdf)).subarray(0, 5).toString()).toBe('%PDF-')
+  await report('preview', 'daily', '--format', 'json', '--out', file)
+  expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ id: reportId, headline })
   const asJson = await report('preview', 'daily', '--json')
   expect(JSON.parse(asJson.stdout)).toMatchObject({ id: reportId, headline })
   const before = await report(
@@ -68,6 +73,7 @@ it('lists subscriptions, and sends a report of one to whom it is told', async ()
 
 it.each([
   [1, ['send', 'sub_none', '--to', 'me@example.com'], /^vedette: there is no report subscription "sub_none"\n$/],
+  [2, ['preview', 'daily', '--format', 'pdf'], /^vedette: .*write it to a file: --out report\.pdf\n$/],
   [2, ['preview', 'yearly'], /^vedette: .*hourly, daily, weekly, monthly.*\n$/],
   [2, ['preview', 'daily', '--at', 'someday'], /^vedette: .*"someday"; allowed is latest, or .*\n$/],
 ])('ends with %i and one line for %j', async (exitCode, args, line) => {

@@ -48,7 +48,7 @@ const page = async (path: string, secret?: string) =>
   api.send(path, { headers: { authorization: `Bearer ${secret ?? (await api.key(['REPORTS_READ']))}` } })
 
 const WHOLE =
-  'id kind periodFrom periodTo timezone services generatedAt headline totals { requests errors } previousTotals { requests } topSuspiciousIps { ip } sections { id tables figures { label value unit previous link } } url csv: url(format: CSV) deliveries { recipient status }'
+  'id kind periodFrom periodTo timezone services generatedAt headline totals { requests errors } previousTotals { requests } topSuspiciousIps { ip } sections { id tables figures { label value unit previous link } } url csv: url(format: CSV) pdf: url(format: PDF) deliveries { recipient status }'
 const hourly = async (args = '', fields = WHOLE, secret?: string) => {
   const query = `{ securityReports(kind: HOURLY, first: 3${args}) { nodes { ${fields} } } }`
   const { nodes } = (await ask(query, secret === undefined ? {} : { secret })).securityReports
@@ -67,6 +67,7 @@ describe('a report', () => {
       topSuspiciousIps: [{ ip: '203.0.113.1' }, { ip: '203.0.113.2' }],
       url: `http://vedette.example${hour}`,
       csv: `http://vedette.example${hour}?format=csv`,
+      pdf: `http://vedette.example${hour}?format=pdf`,
       deliveries: [],
     })
     const volume = report.sections.find(({ id }: { id: string }) => id === 'request-volume')
@@ -83,6 +84,12 @@ describe('a report', () => {
     expect(html.text).not.toMatch(/<script/i)
     expect((await page(`${hour}?format=text`)).text).toContain(report.headline)
     expect((await page(`${hour}?format=json`)).json).toMatchObject({ id: report.id, headline: report.headline })
+    const pdf = await page(`${hour}?format=pdf`)
+    expect([pdf.type, pdf.headers.get('content-disposition'), pdf.text.slice(0, 5)]).toEqual([
+      'application/pdf',
+      `inline; filename="vedette-hourly-${from.toISOString().slice(0, 13)}.pdf"`,
+      '%PDF-',
+    ])
     const figures = await page(`${hour}?format=csv`)
     expect([figures.type, figures.headers.get('content-disposition')]).toEqual([
       'text/csv; charset=utf-8',
@@ -148,7 +155,7 @@ describe('a report', () => {
     ['/reports/daily/2026-02-30', 400, /allowed is latest/],
     ['/reports/daily/2999-01-01', 400, /once it is over; the last one is \/reports\/daily\/20/],
     ['/reports/daily/latest?timezone=Mars', 400, /IANA/],
-    ['/reports/daily/latest?format=pdf', 400, /html, text, csv, json/],
+    ['/reports/daily/latest?format=docx', 400, /html, text, csv, pdf, json/],
     ['/reports/hourly/latest?format=csv&table=none', 404, /it has: figures/],
   ])('%s is refused with %i and what is allowed', async (path, status, detail) => {
     const answer = await page(path)

@@ -15,7 +15,13 @@ export const rendered = (unsubscribeUrl = 'none', subject = 'Daily report: 3 fin
   html: `<p>Größe <img src="cid:chart-1" alt="a chart"></p><a href="${unsubscribeUrl}">Unsubscribe</a>`,
   text: `Größe\n\n.a line that begins with a dot\nUnsubscribe: ${unsubscribeUrl}\n`,
   images: [{ cid: 'chart-1', filename: 'chart-1.png', png: PIXEL, alt: 'a chart' }],
-  attachments: [{ filename: 'top-addresses.csv', csv: 'address,requests\r\n203.0.113.9,12\r\n' }],
+  attachments: [
+    {
+      filename: 'top-addresses.csv',
+      type: 'text/csv; charset=utf-8',
+      content: 'address,requests\r\n203.0.113.9,12\r\n',
+    },
+  ],
 })
 
 export const mailing = (given: Partial<Mailing> = {}): Mailing => ({

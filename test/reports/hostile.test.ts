@@ -127,11 +127,12 @@ describe('in headers', () => {
 })
 
 describe('in CSV', () => {
-  const cells = mail.attachments.flatMap(({ csv }) => readCsv(csv).flat())
+  const cells = mail.attachments.flatMap(({ content }) => readCsv(String(content)).flat())
 
   it('every table can be read, and each row has its columns', () => {
     expect(mail.attachments).toHaveLength(Object.keys(HOSTILE).length)
-    for (const { csv } of mail.attachments) expect(readCsv(csv).map((row) => row.length)).toEqual([6, 6])
+    for (const { content } of mail.attachments)
+      expect(readCsv(String(content)).map((row) => row.length)).toEqual([6, 6])
   })
 
   it('no cell is a formula, also where a semicolon separates; numbers stay numbers', () => {

@@ -243,7 +243,7 @@ describe('a chart', () => {
 
 describe('an attachment', () => {
   it('holds all rows of its table with bare numbers, times in UTC and nothing where nothing is known', () => {
-    const { csv } = mail.attachments.find(({ filename }) => filename === 'top-suspicious-addresses.csv') ?? { csv: '' }
+    const csv = String(mail.attachments.find(({ filename }) => filename === 'top-suspicious-addresses.csv')?.content)
     const rows = readCsv(csv)
     expect(csv.startsWith('\ufeff"Address","Country",')).toBe(true)
     expect(rows).toHaveLength(1 + 23)

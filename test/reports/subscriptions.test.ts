@@ -108,7 +108,7 @@ describe('what a subscription is to be', () => {
     [{ recipients: ['a..b@example.com'] }, 'recipients'],
     [{ services: [''] }, 'services'],
     [{ minSeverity: 'SEVERE' }, 'minSeverity'],
-    [{ format: 'PDF' }, 'format'],
+    [{ format: 'DOCX' }, 'format'],
     [{ enabled: 'yes' }, 'enabled'],
   ] as [object, string][])('%j is refused, naming the field', (given, field) => {
     const check = () => checkSubscription({ ...DAILY, ...given })
@@ -198,7 +198,10 @@ const run = async ({
         return Promise.resolve({ id, scope, generatedAt: new Date(0), headline: '', sections: [], empty })
       },
     },
-    renderer: { mail: (_, { unsubscribeUrl }) => Promise.resolve(rendered(unsubscribeUrl)) },
+    renderer: {
+      mail: (_, { unsubscribeUrl }) => Promise.resolve(rendered(unsubscribeUrl)),
+      pdf: () => Promise.resolve(Buffer.of()),
+    },
   })
   const runs = createReportRuns({
     clickhouse: database.clickhouse,

@@ -26,7 +26,12 @@ export const ReportFormatEnum = builder.enumType('ReportFormat', {
   description: 'How a report is shown or mailed.',
   values: {
     HTML: { description: 'With charts: a page, or a mail that has the tables attached as CSV.' },
-    CSV: { description: 'The tables; a mail is a plain text that has them attached.' },
+    CSV: { description: 'The tables; a mail is the whole as plain text that has them attached.' },
+    PDF: { description: 'The page on A4, to print or to file; a mail says in short what changed and has it attached.' },
+    JSON: {
+      description:
+        'For programs, with all rows of its tables; a mail is a plain text that says in short what changed and has it attached.',
+    },
   } satisfies Record<(typeof REPORT_FORMATS)[number], { description: string }>,
 })
 

@@ -1,5 +1,4 @@
 import {
-  FIGURES,
   idOf,
   lastReports,
   type Report,
@@ -151,13 +150,13 @@ const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
       },
     }),
     url: t.string({
-      description: 'Where it can be looked at in a browser; as CSV one of its tables.',
+      description: 'Where it can be looked at in a browser, or taken from; as CSV one of its tables.',
       args: {
         format: t.arg({ type: ReportFormatEnum, required: true, defaultValue: 'HTML', description: 'What is there.' }),
         table: t.arg.string({ description: 'Of format CSV. Default: all figures.' }),
       },
       resolve: ({ content }, { format, table }, { reports }) =>
-        reports.pages.urlOf(content, format === 'CSV' ? (table ?? FIGURES) : undefined),
+        reports.pages.urlOf(content, format, table ?? undefined),
     }),
     deliveries: t.field({
       type: [Delivery],

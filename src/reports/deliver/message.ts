@@ -88,10 +88,10 @@ export const createComposer = ({ mailFrom, dkim }: { mailFrom: string; dkim: Dki
             contentType: 'image/png',
             contentDisposition: 'inline' as const,
           })),
-          ...rendered.attachments.map(({ filename, csv }) => ({
+          ...rendered.attachments.map(({ filename, type, content }) => ({
             filename,
-            content: Buffer.from(csv),
-            contentType: 'text/csv; charset=utf-8',
+            content: Buffer.from(content),
+            contentType: type,
           })),
         ],
       })

@@ -1,6 +1,7 @@
 import { periodOf } from '../build/index.ts'
+import { brief, fileName, reportJson } from '../render/index.ts'
 import type { LeastSeverity, ReportFormat, SubscriptionValues } from '../subscriptions.ts'
-import type { Report, ReportBuilder, Renderer, ReportKind, ReportScope } from '../types.ts'
+import type { Rendered, Report, ReportBuilder, Renderer, ReportKind, ReportScope } from '../types.ts'
 import type { Mailing, RenderMailing } from './types.ts'
 
 /** What a report is about, as JSON holds it. */
@@ -58,7 +59,7 @@ export const createReportMail = ({
   publicUrl,
 }: {
   builder: ReportBuilder
-  renderer: Pick<Renderer, 'mail'>
+  renderer: Pick<Renderer, 'mail' | 'pdf'>
   publicUrl: string
 }): ReportMail => {
   const built = new Map<string, Promise<Report>>()
@@ -74,15 +75,26 @@ export const createReportMail = ({
     return report
   }
 
+  const attachment = async (report: Report, format: 'PDF' | 'JSON'): Promise<Rendered['attachments'][number]> => {
+    const filename = fileName(report.scope, format.toLowerCase())
+    return format === 'PDF'
+      ? { filename, type: 'application/pdf', content: await renderer.pdf(report, { publicUrl }) }
+      : { filename, type: 'application/json', content: reportJson(report) }
+  }
+
   return {
     build,
     render: async ({ content }: Pick<Mailing, 'content'>, { unsubscribeUrl }) => {
       const wanted = content as ReportContent
-      const rendered = await renderer.mail(await build(wanted), {
-        publicUrl,
-        ...(unsubscribeUrl === undefined ? {} : { unsubscribeUrl }),
-      })
-      return wanted.format === 'CSV' ? { ...rendered, html: '', images: [] } : rendered
+      const report = await build(wanted)
+      const options = { publicUrl, ...(unsubscribeUrl === undefined ? {} : { unsubscribeUrl }) }
+      const { format } = wanted
+      const plain = { html: '', images: [] }
+      if (format === 'HTML' || format === 'CSV')
+        return { ...(await renderer.mail(report, options)), ...(format === 'CSV' && plain) }
+      const whole = await attachment(report, format)
+      const rendered = await renderer.mail(brief(report, whole.filename), options)
+      return { ...rendered, ...(format === 'JSON' && plain), attachments: [whole] }
     },
   }
 }

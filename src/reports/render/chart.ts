@@ -10,13 +10,13 @@ const WIDTH = 440
 const HEIGHT = 204
 const ROW = 24
 const ZOOM = 2.5
-const FONT_FAMILY = 'DejaVu Sans Condensed'
+export const FONT_FAMILY = 'DejaVu Sans Condensed'
 /** Of a bar chart with names. */
 const MOST_BARS = 12
 const MOST_LABELS = 7
 
 // By names that no bundler follows; the condensed letters leave room for figures.
-const FONTS = ['DejaVuSansCondensed', 'DejaVuSansCondensed-Bold'].map((name) =>
+export const FONTS = ['DejaVuSansCondensed', 'DejaVuSansCondensed-Bold'].map((name) =>
   fileURLToPath(import.meta.resolve(`dejavu-fonts-ttf/ttf/${name}.ttf`)),
 )
 
@@ -164,25 +164,31 @@ const shortened = (chart: Chart): Chart =>
         series: chart.series.map((series) => ({ ...series, values: series.values.slice(0, MOST_BARS) })),
       }
 
-/** A PNG on white, some 1,100 pixels wide: sharp at the 552 that a mail gives it. */
-export const chartPng = async (whole: Chart, timezone: string): Promise<Buffer> => {
+/** As SVG, laid out `width` wide: its letters have 11.5 of the same units. */
+export const chartSvg = async (whole: Chart, timezone: string, width: number = WIDTH): Promise<string> => {
   const chart = shortened(whole)
-  const [echarts, { renderAsync }] = await Promise.all([(loading ??= loadEcharts()), import('@resvg/resvg-js')])
+  const echarts = await (loading ??= loadEcharts())
   const isFlat = chart.kind === 'bar' && !isTime(chart.categories)
   const height = isFlat
     ? chart.categories.length * (ROW + (chart.series.length > 1 ? 8 : 0)) + (chart.series.length > 1 ? 44 : 20)
     : HEIGHT
-  const canvas = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
+  const canvas = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height })
   try {
     canvas.setOption(optionOf(chart, timezone))
-    const image = await renderAsync(canvas.renderToSVGString(), {
-      font: { loadSystemFonts: false, fontFiles: FONTS, defaultFontFamily: FONT_FAMILY },
-      fitTo: { mode: 'zoom', value: ZOOM },
-      background: '#ffffff',
-      logLevel: 'off',
-    })
-    return image.asPng()
+    return canvas.renderToSVGString()
   } finally {
     canvas.dispose()
   }
+}
+
+/** A PNG on white, some 1,100 pixels wide: sharp at the 552 that a mail gives it. */
+export const chartPng = async (chart: Chart, timezone: string): Promise<Buffer> => {
+  const [svg, { renderAsync }] = await Promise.all([chartSvg(chart, timezone), import('@resvg/resvg-js')])
+  const image = await renderAsync(svg, {
+    font: { loadSystemFonts: false, fontFiles: FONTS, defaultFontFamily: FONT_FAMILY },
+    fitTo: { mode: 'zoom', value: ZOOM },
+    background: '#ffffff',
+    logLevel: 'off',
+  })
+  return image.asPng()
 }

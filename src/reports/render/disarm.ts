@@ -25,7 +25,8 @@ export const cut = (text: string, longest: number): string => {
     .trimEnd()}…`
 }
 
-const codeOf = (character: string): string => {
+/** As it is written where it cannot be shown: `\u202e`. */
+export const codeOf = (character: string): string => {
   const code = (character.codePointAt(0) ?? 0).toString(16)
   return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`
 }
@@ -82,7 +83,7 @@ export const prose = (text: string, longest: number): string =>
 export const escape = (text: string): string =>
   text.replace(/(?<=\d) (?=%)/g, '\u00a0').replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`)
 
-const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u
+export const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u
 
 /** For plain text, where nothing else keeps Hebrew or Arabic from changing places with the numbers beside it: one isolate, closed. */
 export const isolated = (text: string): string => (RIGHT_TO_LEFT.test(text) ? `\u2068${text}\u2069` : text)

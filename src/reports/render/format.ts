@@ -120,6 +120,14 @@ export const period = ({ from, to }: Period, kind: ReportKind, timezone: string)
 const KIND = { HOURLY: 'Hourly', DAILY: 'Daily', WEEKLY: 'Weekly', MONTHLY: 'Monthly' } as const
 export const kindName = (kind: ReportKind): string => KIND[kind]
 
+/** `vedette-daily-2026-11-24.pdf`; a month is `2026-11`, an hour one of UTC, `2026-11-24T13`. */
+export const fileName = ({ kind, period: { from }, timezone }: ReportScope, extension: string): string => {
+  const hour = from.toISOString().slice(0, 16).replace(/:00$/, '').replace(':', '')
+  const day = from.toLocaleDateString('sv-SE', { timeZone: timezone })
+  const when = kind === 'HOURLY' ? hour : kind === 'MONTHLY' ? day.slice(0, 7) : day
+  return `vedette-${kind.toLowerCase()}-${when}.${extension}`
+}
+
 const MOST_SERVICES = 6
 
 /** `All services`, or their names as far as a line goes. */

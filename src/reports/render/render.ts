@@ -4,6 +4,7 @@ import { csvName, tableCsv } from './csv.ts'
 import { line, LONGEST } from './disarm.ts'
 import { kindName } from './format.ts'
 import { documentOf, type Drawn, toHtml } from './html.ts'
+import { reportPdf } from './pdf.ts'
 import { reportText } from './text.ts'
 
 export interface RendererDependencies {
@@ -60,12 +61,16 @@ const attachmentsOf = ({ sections }: Report): Rendered['attachments'] => {
       const name = csvName(table.id)
       const nth = (taken.get(name) ?? 0) + 1
       taken.set(name, nth)
-      return { filename: nth === 1 ? name : name.replace(/\.csv$/, `-${nth}.csv`), csv: tableCsv(table) }
+      return {
+        filename: nth === 1 ? name : name.replace(/\.csv$/, `-${nth}.csv`),
+        type: 'text/csv; charset=utf-8',
+        content: tableCsv(table),
+      }
     })
 }
 
 /**
- * Makes mails and pages of reports. The same report gives the same bytes. Whatever a report holds, no text of it becomes markup,
+ * Makes mails, pages and PDFs of reports. The same report gives the same bytes. Whatever a report holds, no text of it becomes markup,
  * a link, a header or a formula.
  */
 export const createRenderer = ({ attributions = () => [] }: RendererDependencies = {}): Renderer => ({
@@ -98,4 +103,6 @@ export const createRenderer = ({ attributions = () => [] }: RendererDependencies
     const options = { publicUrl, attributions: attributions(), pictureOf, isMail: false, links: 'all' as const }
     return toHtml(documentOf(report, options, subjectOf(report)))
   },
+  pdf: (report, { publicUrl }) =>
+    reportPdf(report, { publicUrl, attributions: attributions(), title: subjectOf(report) }),
 })
