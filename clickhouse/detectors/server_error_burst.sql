@@ -1,6 +1,7 @@
 -- Meets one server error after the other where others do not: has found an input that the service cannot take, and repeats it.
 -- In an outage everybody fails, so an error counts only while of what others asked of the service in those ten minutes less than one in
--- fifty failed; a path that fails for others too is broken, not attacked; and with nobody else there to compare with, nothing is said.
+-- fifty failed, and in that minute and the ones beside it too, since an outage of two minutes is little in ten; a path that fails for
+-- others too is broken, not attacked; and with nobody else there to compare with, nothing is said.
 --
 -- name: Burst of server errors
 -- severity: MEDIUM
@@ -12,26 +13,46 @@
 -- parameter: others UInt32 = 10 [1, 10000] requests by others in those ten minutes to compare with
 -- reference: https://documentation.wazuh.com/current/user-manual/ruleset/index.html
 WITH
-    slots AS
+    -- By the minute, with sums of its ten minutes, and of it and the minutes before and after.
+    everybody AS
     (
-        SELECT service, toStartOfTenMinutes(timestamp) AS slot, count() AS all_requests, countIf(server_error) AS all_errors
-        FROM requests WHERE served GROUP BY service, slot
+        SELECT
+            service, minute,
+            sum(asked) OVER ten AS ten_asked, sum(failed) OVER ten AS ten_failed, sum(asked) OVER near AS near_asked, sum(failed) OVER near AS near_failed
+        FROM
+        (
+            SELECT service, toStartOfMinute(timestamp) AS minute, count() AS asked, countIf(server_error) AS failed
+            FROM requests WHERE served GROUP BY service, minute
+        )
+        WINDOW
+            ten AS (PARTITION BY service, toStartOfTenMinutes(minute)),
+            near AS (PARTITION BY service ORDER BY minute RANGE BETWEEN 60 PRECEDING AND 60 FOLLOWING)
     ),
-    own_slots AS
+    own AS
     (
-        SELECT address, service, toStartOfTenMinutes(timestamp) AS slot, count() AS own_requests, countIf(server_error) AS own_errors
-        FROM requests WHERE served AND address IN (SELECT address FROM requests WHERE server_error GROUP BY address HAVING count() >= {errors:UInt32})
-        GROUP BY address, service, slot
-        HAVING own_errors > 0
+        SELECT
+            address, service, minute, failed,
+            sum(asked) OVER ten AS ten_asked, sum(failed) OVER ten AS ten_failed, sum(asked) OVER near AS near_asked, sum(failed) OVER near AS near_failed
+        FROM
+        (
+            SELECT address, service, toStartOfMinute(timestamp) AS minute, count() AS asked, countIf(server_error) AS failed
+            FROM requests WHERE served AND address IN (SELECT address FROM requests WHERE server_error GROUP BY address HAVING count() >= {errors:UInt32})
+            GROUP BY address, service, minute
+        )
+        WINDOW
+            ten AS (PARTITION BY address, service, toStartOfTenMinutes(minute)),
+            near AS (PARTITION BY address, service ORDER BY minute RANGE BETWEEN 60 PRECEDING AND 60 FOLLOWING)
     ),
-    -- Ten minutes in which the service was well for the others.
+    -- Minutes in which the service was well for the others. Near by, one failure may be chance.
     odd AS
     (
-        SELECT o.address AS address, o.service AS service, o.slot AS slot
-        FROM own_slots AS o
-        INNER JOIN slots AS s ON s.service = o.service AND s.slot = o.slot
-        WHERE s.all_requests - o.own_requests >= {others:UInt32}
-            AND s.all_errors - o.own_errors < {outage:Float64} * (s.all_requests - o.own_requests)
+        SELECT o.address AS address, o.service AS service, o.minute AS minute
+        FROM own AS o
+        INNER JOIN everybody AS e ON e.service = o.service AND e.minute = o.minute
+        WHERE o.failed > 0
+            AND e.ten_asked - o.ten_asked >= {others:UInt32}
+            AND e.ten_failed - o.ten_failed < {outage:Float64} * (e.ten_asked - o.ten_asked)
+            AND (e.near_failed - o.near_failed < 2 OR e.near_failed - o.near_failed < {outage:Float64} * (e.near_asked - o.near_asked))
     ),
     -- Paths that fail for at least two addresses, and for as many as they serve.
     broken AS
@@ -46,7 +67,7 @@ WITH
     (
         SELECT address, groupArray(toUInt16(toMinute(timestamp) * 60 + toSecond(timestamp))) AS seconds
         FROM requests
-        WHERE server_error AND (address, service, toStartOfTenMinutes(timestamp)) IN (SELECT address, service, slot FROM odd)
+        WHERE server_error AND (address, service, toStartOfMinute(timestamp)) IN (SELECT address, service, minute FROM odd)
             AND (service, path) NOT IN (SELECT service, path FROM broken)
         GROUP BY address
     )

@@ -68,8 +68,16 @@ export const CASES: Record<string, { guilty: Row[]; honest: Row[]; because: stri
         ip: member(61, n),
         status: n % 5 === 0 ? 502 : 200,
       })),
+      // Two minutes of ten: one in a hundred of what others ask for within these fails.
+      rows(11, 10, (n) => ({ service: 'hiccup', path: `/v1/list/${n}`, status: 502 })),
+      rows(600, 1, (n) => ({
+        service: 'hiccup',
+        path: `/v1/other/${n}`,
+        ip: member(59, n % 200),
+        status: n < 120 && n % 20 === 0 ? 502 : 200,
+      })),
     ]),
-    because: 'the service is down for everybody',
+    because: 'the service is down for everybody, for an hour or for two minutes',
   },
   crawl: {
     guilty: rows(41, 1.4, (n) => ({ path: `/p/${n}` })),
