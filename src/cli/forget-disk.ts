@@ -38,6 +38,32 @@ export const rowsInSpool = async (dataDir: string, text: string): Promise<number
   return rows
 }
 
+/** What a mail says, whatever its parts are encoded in. */
+const decoded = (eml: string): string =>
+  eml
+    .replaceAll(
+      /^(content-transfer-encoding: base64\r?\n(?:.+\r?\n)*\r?\n)([\w+/=\r\n]+)/gim,
+      (_, head: string, body: string) => `${head}${Buffer.from(body, 'base64').toString('latin1')}\n`,
+    )
+    .replaceAll(/=\r?\n/g, '')
+    .replaceAll(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+
+/** Mails written to files that name the address, or of IPv6 its /64. */
+export const mailsInOutbox = async (
+  dataDir: string,
+  { text, counted }: { text: string; counted: string },
+): Promise<number> => {
+  const folder = join(dataDir, 'outbox')
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.eml'))
+  const patterns = [...new Set([text, counted, counted.replace(/\/64$/, '')])].map(patternOf)
+  let mails = 0
+  for (const name of names) {
+    const mail = decoded(await readFile(join(folder, name), 'latin1').catch(() => ''))
+    if (patterns.some((pattern) => pattern.test(mail))) mails++
+  }
+  return mails
+}
+
 /** Lines of the security log that name the address. */
 export const linesInSecurityLog = async (dataDir: string, text: string): Promise<number> => {
   const counts = await Promise.all(securityLogFiles(dataDir).map((path) => linesWith(path, patternOf(text))))

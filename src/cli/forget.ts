@@ -4,10 +4,11 @@ import type { Command } from 'commander'
 
 import { type Address, createBlockList, parseAddress } from '../ratelimit/index.ts'
 import { countRowsOf, forget as forgetRows, type RowsByTable } from '../retention/index.ts'
+import { forgetInNotices } from '../reports/index.ts'
 import { loadSecret } from '../secret.ts'
 import { createSecurityLog } from '../securitylog/index.ts'
 import { CliError } from './errors.ts'
-import { linesInSecurityLog, rowsInSpool } from './forget-disk.ts'
+import { linesInSecurityLog, mailsInOutbox, rowsInSpool } from './forget-disk.ts'
 import { json, note, out, table } from './print.ts'
 import { type Stores, withStores } from './stores.ts'
 
@@ -63,10 +64,12 @@ const forget = (given: string, options: ForgetCommandOptions): Promise<void> => 
       if (!(await asked(`Delete ${rows.toLocaleString('en-US')} rows of ${address.text} for good? [y/N] `)))
         throw new CliError('nothing was deleted')
     }
+    await forgetInNotices(stores, address)
     const deleted = await forgetRows(clickhouse, address, { secret })
     const entries = await entriesOf(stores, address, options.blocks ?? false)
     const inSpool = await rowsInSpool(config.dataDir, address.text)
     const inSecurityLog = await linesInSecurityLog(config.dataDir, address.text)
+    const inOutbox = await mailsInOutbox(config.dataDir, address)
     if (options.json)
       return json({
         address: address.text,
@@ -75,6 +78,7 @@ const forget = (given: string, options: ForgetCommandOptions): Promise<void> => 
         blockListEntries: { ids: entries.map(({ id }) => id), removed: options.blocks ?? false },
         inSpool,
         inSecurityLog,
+        inOutbox,
       })
     const rows = Object.entries(deleted).map(([name, count]) => ({ table: name, deleted: count }))
     if (rows.length === 0) out(`there is nothing of ${address.text}`)
@@ -90,6 +94,7 @@ const forget = (given: string, options: ForgetCommandOptions): Promise<void> => 
         `${inSpool} rows of it wait in ${config.dataDir}/spool (in quarantine too); once they are stored, run this again.`,
       )
     if (inSecurityLog > 0) note(`${inSecurityLog} lines of ${config.dataDir}/security.log name it and stay.`)
+    if (inOutbox > 0) note(`${inOutbox} mails in ${config.dataDir}/outbox name it and stay.`)
   })
 }
 
@@ -97,7 +102,9 @@ const forget = (given: string, options: ForgetCommandOptions): Promise<void> => 
 export const forgetAddress = (program: Command): void => {
   program
     .command('forget')
-    .description('delete all that is stored of an address: requests, decisions, summaries, findings, verdicts')
+    .description(
+      'delete all that is stored of an address: requests, decisions, summaries, findings, verdicts, incidents',
+    )
     .argument('<ip>', 'IPv4 or IPv6; of IPv6 the address itself, and summaries and findings of its /64')
     .option('-y, --yes', 'do not ask (without a terminal nobody is asked)')
     .option('--blocks', 'also take it off the block list')

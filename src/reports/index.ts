@@ -1,6 +1,6 @@
 export { periodOf, reportId } from './build/index.ts'
 export { contentOf, type Delivery, type DeliveryState, type ReportContent } from './deliver/index.ts'
-export { createIncidents, type Incidents, type IncidentsDependencies } from './incident/index.ts'
+export { createIncidents, forgetInNotices, type Incidents, type IncidentsDependencies } from './incident/index.ts'
 export { idOf, lastReports, reportBefore, reportOf, type Wanted } from './place.ts'
 export { createReports, type Reports, type ReportsDependencies } from './reports.ts'
 export {

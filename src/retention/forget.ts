@@ -21,9 +21,28 @@ export type RowsByTable = Record<string, number>
 
 /** A job may move rows while they are looked for. */
 const MOST_ROUNDS = 5
+/** Of one statement, in whose URL their ids travel; the next round takes more. */
+const MOST_MAILS = 1_000
 const RAW = ['request_logs', 'decisions', ...ASIDE]
 
 const is = (column: string, values: readonly Sql[]): Sql => sql`${ident(column)} IN (${join(values)})`
+
+/** Whether a text is the address, or of IPv6 one of its /64. */
+const inTexts = (texts: Sql, first: string): Sql =>
+  sql`arrayExists(x -> if(x BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), x, tupleElement(IPv6CIDRToRange(x, 64), 1)) = toIPv6(${first}), arrayMap(t -> toIPv6OrZero(t), ${texts}))`
+
+/** Addresses that the notice of an incident shows. */
+const shownIn = (notice: Sql): Sql =>
+  sql`arrayMap(a -> JSONExtractString(a, 'ip'), JSONExtractArrayRaw(${notice}, 'addresses'))`
+
+/** Mails of notices with the address: all rows of each, since a mail of which some are missing could be sent once more. */
+const mailsWith = async (clickhouse: ClickHouse, first: string): Promise<Sql> => {
+  const { rows } = await clickhouse.query<{ id: string }>(
+    sql`SELECT DISTINCT id FROM deliveries WHERE kind = 'INCIDENT' AND ${inTexts(shownIn(sql`content`), first)} ORDER BY id LIMIT ${MOST_MAILS}`,
+    { comment: 'forget', maxExecutionSeconds: 600, settings: { log_queries: 0 } },
+  )
+  return rows.length === 0 ? sql`0` : sql`id IN ${rows.map(({ id }) => id)}`
+}
 
 /** Which rows of which tables are about the address. */
 const targets = async (
@@ -54,7 +73,11 @@ const targets = async (
           )
         : is('address', address(first)),
     ]),
-    ['store_versions', sql`kind = 'verdict' AND id IN ${[...new Set([text, counted, first, `::ffff:${text}`])]}`],
+    [
+      'store_versions',
+      sql`(kind = 'verdict' AND id IN ${[...new Set([text, counted, first, `::ffff:${text}`])]}) OR (kind = 'incident' AND (${inTexts(shownIn(sql`JSONExtractRaw(body, 'notice')`), first)} OR ${inTexts(sql`JSONExtract(body, 'told', 'Array(String)')`, first)}))`,
+    ],
+    ['deliveries', await mailsWith(clickhouse, first)],
   ]
 }
 
@@ -83,8 +106,9 @@ export const countRowsOf = async (
 ): Promise<RowsByTable> => countOf(clickhouse, await targets(clickhouse, forgotten, secret), signal)
 
 /**
- * Deletes all rows of the address; they are gone when it resolves. Roll-ups hold no addresses and stay.
- * Processes that hold verdicts in memory see within their next poll that these are gone.
+ * Deletes all rows of the address; they are gone when it resolves. Roll-ups hold no addresses and stay. Notices of incidents go whole, with
+ * the mails of them: who wants to keep what they tell of others takes the address out before.
+ * Processes that hold verdicts or notices in memory see within their next poll that these are gone.
  * @returns what was deleted
  * @throws {ClickHouseError}
  * @throws {Error} rows of the address come in faster than they go

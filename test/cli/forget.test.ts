@@ -1,12 +1,17 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { expect, it } from 'vitest'
 
 import { raw } from '../../src/clickhouse/index.ts'
 import { createRedis } from '../../src/redis/index.ts'
+import { createComposer } from '../../src/reports/deliver/message.ts'
+import { renderIncident } from '../../src/reports/incident/index.ts'
+import type { Incident } from '../../src/reports/incident/types.ts'
 import { createAnonymiser } from '../../src/retention/anonymise.ts'
 import { createVersions } from '../../src/store/index.ts'
+import { notice } from '../reports/incident-support.ts'
+import { testDeliveries } from '../reports/support.ts'
 import { testApp } from '../support/app.ts'
 import { silent, testDatabase } from '../support/clickhouse.ts'
 import { type Outcome, vedette } from '../support/command.ts'
@@ -84,6 +89,7 @@ it('deletes all of an address at once, beside a running service, and nothing of 
     blockListEntries: { ids: [], removed: false },
     inSpool: 0,
     inSecurityLog: 0,
+    inOutbox: 0,
   })
   for (const table of ['request_logs', 'decisions', 'address_hours_by_run', 'probes_by_run', 'findings_by_run'])
     expect(await rowsOf(table), table).toBe(1)
@@ -126,6 +132,103 @@ it('lets a process forget a verdict that it holds in memory, and another be give
     await verdicts.stop()
     await redis.stop()
   }
+})
+
+const LATER = Date.now() + 3_600_000
+const startDeliveries = testDeliveries(database)
+const incident = (id: string, ips: readonly string[], told: readonly string[] = ips): Incident => ({
+  notice: notice({
+    id,
+    addresses: ips.map((ip) => ({ ip, country: null, asn: null, asOrganization: null, score: 90, isBlocked: false })),
+    addressCount: told.length,
+    link: `/graphql?query=${encodeURIComponent(JSON.stringify(ips))}`,
+  }),
+  told,
+  posts: { hook: 'PENDING' },
+})
+
+it.each([
+  ['IPv4', '203.0.113.17', '203.0.113.17', '203.0.113.170'],
+  ['IPv6', '2001:db8:17:6::7', '2001:db8:17:6::9', '2001:db8:17:60::7'],
+])(
+  'takes it out of incidents and of mails that wait, before they are sent, and keeps the others: %s',
+  async (kind, ip, seen, other) => {
+    const redis = createRedis([], { log: silent })
+    await redis.start()
+    const stored = createVersions<Incident>({ kind: 'incident', clickhouse: database.clickhouse, redis, log: silent })
+    await stored.start()
+    const { deliveries } = await startDeliveries({ sends: false, now: () => LATER })
+    const [alone, shared, hidden, others] = ['alone', 'shared', 'hidden', 'others'].map((name) => `inc_${name}_${kind}`)
+    try {
+      for (const each of [
+        incident(alone!, [seen]),
+        incident(shared!, [other, seen]),
+        incident(hidden!, [other], [other, seen]),
+        incident(others!, [other]),
+      ]) {
+        await stored.write(each.notice.id, each, { by: 'test' })
+        await stored.write(each.notice.id, { ...each, posts: {} }, { by: 'test' })
+        const mailing = { reportId: each.notice.id, kind: 'INCIDENT', subscriptionId: null, content: each.notice }
+        expect(await deliveries.enqueue(mailing, ['ann@example.com'])).toBe(1)
+      }
+      expect(JSON.parse((await forget([ip, '--json'])).stdout)).toMatchObject({
+        // Two versions of each of three; the mail of the one that is nobody else's.
+        deleted: { store_versions: 6, deliveries: 1 },
+      })
+      await expect.poll(() => stored.get(alone!), { timeout: 5_000 }).toBeUndefined()
+      await expect.poll(() => stored.get(hidden!)?.value?.told, { timeout: 5_000 }).toEqual([other])
+      expect(stored.get(shared!)!.value).toMatchObject({
+        told: [other],
+        notice: { addresses: [{ ip: other }], addressCount: 2, target: null },
+      })
+      expect(stored.get(others!)!.version).toBe(2)
+      for (const table of ['store_versions', 'deliveries'])
+        expect(await rowsOf(`${table} WHERE position(toString(tuple(*)), '${seen}"') > 0`), table).toBe(0)
+
+      const sender = await startDeliveries({
+        now: () => LATER,
+        render: ({ content }) =>
+          Promise.resolve(renderIncident(content, { publicUrl: 'https://v.test', attributions: [] })),
+      })
+      sender.deliveries.start()
+      const outbox = join(sender.dataDir, 'outbox')
+      await expect
+        .poll(
+          async () =>
+            (await Promise.all([alone, shared, hidden, others].map((id) => deliveries.list(id!))))
+              .flat()
+              .map(({ state }) => state),
+          { timeout: 5_000 },
+        )
+        .toEqual(['SENT', 'SENT', 'SENT'])
+      const mails = await Promise.all((await readdir(outbox)).map((name) => readFile(join(outbox, name), 'utf8')))
+      expect(mails).toHaveLength(3)
+      for (const mail of mails) expect([mail.includes(other), mail.includes(`${seen},`)]).toEqual([true, false])
+      expect((await forget([ip])).stdout).toBe(`there is nothing of ${ip}\n`)
+    } finally {
+      await stored.stop()
+      await redis.stop()
+    }
+  },
+)
+
+it('counts mails of the outbox that name it, however they are encoded', async () => {
+  const folder = join(service.dataDir, 'outbox')
+  await mkdir(folder, { recursive: true })
+  const composer = createComposer({ mailFrom: 'vedette@example.com', dkim: undefined })
+  const write = async (id: string, text: string, content = ''): Promise<void> => {
+    const attachments = [{ filename: 'a.csv', type: 'text/csv', content }]
+    const rendered = { subject: 'x', html: '', text, images: [], attachments }
+    const { bytes } = await composer.compose({ id, to: 'ann@example.com', date: AT, rendered })
+    await writeFile(join(folder, `${id}.eml`), bytes)
+  }
+  await write('folded', `${'x'.repeat(70)} 198.51.100.77`)
+  await write('isolated', '\u2068198.51.100.77\u2069')
+  await write('base64', `\u2068198.51.100.77\u2069 ${'\u65e5'.repeat(80)}`)
+  await write('attached', 'x', 'ip\r\n198.51.100.77\r\n')
+  await write('other', '198.51.100.7, 198.51.100.770', '198.51.100.7')
+  expect((await forget(['198.51.100.77'])).stderr).toContain('4 mails in')
+  expect(JSON.parse((await forget(['198.51.100.77', '--json'])).stdout)).toMatchObject({ inOutbox: 4 })
 })
 
 it('finds what was hashed with age', async () => {

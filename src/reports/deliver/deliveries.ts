@@ -133,7 +133,10 @@ export const createDeliveries = (dependencies: DeliveriesDependencies): Deliveri
       }
   }
 
-  const carry = async (task: Task, lease: Lease): Promise<void> => {
+  const carry = async (read: Task, lease: Lease): Promise<void> => {
+    const kept = await table.contentOf(read)
+    if (!kept) return
+    const task = { ...read, mailing: { ...read.mailing, content: kept.content } }
     const signal = AbortSignal.any([lease.signal, stopping.signal])
     const mayGo = (): boolean => lease.held() && !stopping.signal.aborted
     const { change, sessionRefused } = await attempt(task, mayGo, { signal, cut: cut.signal })

@@ -127,6 +127,8 @@ export interface DeliveryTable {
   record: (changes: readonly Change[], signal?: AbortSignal) => Promise<void>
   /** As `record`, together with others that come meanwhile. @throws {ClickHouseError} */
   note: (change: Change) => Promise<void>
+  /** The content as it is now: an address may have been forgotten since the task was read. Undefined: the task is gone. @throws {ClickHouseError} */
+  contentOf: (task: Task) => Promise<{ content: unknown } | undefined>
   /** Writes `sending` and tells whether the message may go. @throws {ClickHouseError} */
   claim: (task: Task) => Promise<boolean>
   /** Queued and sending, those due first. @throws {ClickHouseError} */
@@ -179,6 +181,18 @@ export const createDeliveryTable = (clickhouse: ClickHouse, owner: string): Deli
     note: gather(async (changes: readonly Change[]) => {
       await record(changes)
       return changes.map(() => undefined)
+    }),
+    contentOf: gather(async (tasks: readonly Task[]) => {
+      const reports = [...new Set(tasks.map(({ mailing }) => mailing.reportId))]
+      const { rows } = await clickhouse.query<{ id: string; attempt: number; content: string }>(
+        sql`SELECT id, attempt, content FROM deliveries
+          WHERE report_id IN ${reports} AND id IN ${tasks.map(({ id }) => id)} AND state = 'queued'`,
+        { comment },
+      )
+      return tasks.map((task) => {
+        const row = rows.find(({ id, attempt }) => id === task.id && attempt === task.attempt)
+        return row && { content: JSON.parse(row.content) as unknown }
+      })
     }),
     claim: gather(async (tasks: readonly Task[]) => {
       await record(tasks.map((task) => ({ task, state: 'SENDING' })))

@@ -51,6 +51,11 @@ export const noticeId = (key: string, hour: Date): string =>
     .digest('base64url')
     .slice(0, 22)}`
 
+export const linkOf = (ips: readonly string[]): string =>
+  queryLink(
+    `{ suspiciousIps(first: ${MOST_ADDRESSES}, where: { ip: { in: ${JSON.stringify(ips)} } }) { nodes { ip score severity isBlocked review { status } campaign { summary ips } detections(first: 5) { summary } } } }`,
+  )
+
 const byStrength = (a: Finding, b: Finding): number => b.score - a.score || (a.id < b.id ? -1 : 1)
 
 /** @param summaryOf says of a finding in a sentence what was seen */
@@ -70,7 +75,6 @@ export const noticeOf = (
     return { detector, summary: summaryOf({ ...strongest, target: null }), observed, threshold, addresses }
   })
   const shown = worst.slice(0, MOST_ADDRESSES).map(({ address }) => address)
-  const which = `ip: { in: ${JSON.stringify(shown.map(({ ip }) => ip))} }`
   return {
     id: noticeId(key, from),
     subject,
@@ -89,8 +93,6 @@ export const noticeOf = (
     sightings,
     target: findings.find(({ target }) => target !== null)?.target ?? null,
     services: [...new Set(findings.flatMap(({ services }) => services))].toSorted().slice(0, MOST_SERVICES),
-    link: queryLink(
-      `{ suspiciousIps(first: ${MOST_ADDRESSES}, where: { ${which} }) { nodes { ip score severity isBlocked review { status } campaign { summary ips } detections(first: 5) { summary } } } }`,
-    ),
+    link: linkOf(shown.map(({ ip }) => ip)),
   }
 }
