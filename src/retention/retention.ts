@@ -2,6 +2,7 @@ import type { ClickHouse } from '../clickhouse/index.ts'
 import { createAnonymiser, oldestOpenAt } from './anonymise.ts'
 import { createRunCleaner } from './runs.ts'
 import type { Anonymising, CleanupJob, RetentionLog } from './types.ts'
+import { createVersionCleaner } from './versions.ts'
 
 export interface RetentionDependencies {
   clickhouse: ClickHouse
@@ -24,19 +25,24 @@ export interface Retention {
 /** What goes with time, beside what the tables' TTL lets go by itself. */
 export const createRetention = ({ clickhouse, log, anonymising, recordsForDays }: RetentionDependencies): Retention => {
   const runs = createRunCleaner(clickhouse, recordsForDays)
+  const versions = createVersionCleaner(clickhouse)
   const anonymiser = anonymising && createAnonymiser(clickhouse, anonymising)
   return {
     job: {
       name: 'cleanup',
       description:
-        'deletes what dead and replaced runs left, and makes old addresses and users unrecognisable where that is set',
+        'deletes what dead and replaced runs left and old notices of incidents, and makes old addresses and users unrecognisable where that is set',
       windowSeconds: 3_600,
       settleSeconds: 600,
       catchUp: 'latest',
       run: async ({ window, signal }) => {
         const now = Math.min(window.to.getTime(), Date.now())
-        const deleted = await runs.clean(now, signal)
-        if (deleted > 0) log.info({ rows: deleted }, 'rows of runs that count for nothing were deleted')
+        const ofRuns = await runs.clean(now, signal)
+        if (ofRuns > 0) log.info({ rows: ofRuns }, 'rows of runs that count for nothing were deleted')
+        const ofVersions = await versions.clean(now, signal)
+        if (ofVersions > 0)
+          log.info({ rows: ofVersions }, 'old notices of incidents and records of reports were deleted')
+        const deleted = ofRuns + ofVersions
         let anonymised = 0
         if (anonymiser) {
           const steps = anonymiser.steps(now, signal)

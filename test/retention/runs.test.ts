@@ -4,6 +4,7 @@ import { raw, sql } from '../../src/clickhouse/index.ts'
 import type { Job } from '../../src/jobs/index.ts'
 import { createRetention } from '../../src/retention/index.ts'
 import { createRunCleaner } from '../../src/retention/runs.ts'
+import { createVersionCleaner } from '../../src/retention/versions.ts'
 import { silent, testDatabase } from '../support/clickhouse.ts'
 
 const store = testDatabase()
@@ -37,7 +38,7 @@ const idsIn = async (table: string): Promise<number[]> =>
     )
   ).rows.map(({ id }) => id)
 
-beforeEach(() => store.empty('job_runs', 'address_hours_by_run', 'service_days_by_run'))
+beforeEach(() => store.empty('job_runs', 'address_hours_by_run', 'service_days_by_run', 'store_versions'))
 
 test('rows of dead, failed and replaced runs go after a day; those that count or may still be written stay', async () => {
   await run(1, 'succeeded', NOW - 3 * DAY)
@@ -78,6 +79,32 @@ test('records that no row refers to go when they are old enough, those of rows t
   expect(await createRunCleaner(store.clickhouse, 402).clean(NOW)).toBe(1)
   expect(await idsIn('job_runs')).toEqual([1, 3])
   expect(await idsIn('service_days_by_run')).toEqual([1])
+})
+
+test('notices of incidents go after 400 days, of runs of a report all but the last, what people changed never', async () => {
+  const version = (kind: string, id: string, number: number, daysAgo: number) =>
+    `('${kind}', '${id}', ${number}, '{}', '${stamp(NOW - daysAgo * DAY)}')`
+  await store.clickhouse.command(
+    raw(
+      `INSERT INTO store_versions (kind, id, version, body, changed_at) VALUES ${[
+        version('incident', 'inc_old', 1, 402),
+        version('incident', 'inc_old', 2, 401),
+        version('incident', 'inc_new', 1, 399),
+        version('report_run', 'sub_idle', 1, 500),
+        version('report_run', 'sub_idle', 2, 450),
+        version('report_run', 'sub_busy', 1, 401),
+        version('report_run', 'sub_busy', 2, 1),
+        version('verdict', '203.0.113.7', 1, 900),
+      ].join()}`,
+    ),
+  )
+  const cleaner = createVersionCleaner(store.clickhouse)
+  expect(await cleaner.clean(NOW)).toBe(4)
+  const { rows } = await store.clickhouse.query<{ what: string }>(
+    raw(`SELECT concat(id, ' ', toString(version)) AS what FROM store_versions ORDER BY kind, id, version`),
+  )
+  expect(rows.map(({ what }) => what)).toEqual(['inc_new 1', 'sub_busy 2', 'sub_idle 2', '203.0.113.7 1'])
+  expect(await cleaner.clean(NOW + DAY)).toBe(0)
 })
 
 test('the job cleans as of the end of its window, changes nothing where there is nothing, and can be cut off', async () => {
