@@ -157,20 +157,36 @@ it.each([
     await redis.start()
     const stored = createVersions<Incident>({ kind: 'incident', clickhouse: database.clickhouse, redis, log: silent })
     await stored.start()
-    const { deliveries } = await startDeliveries({ sends: false, now: () => LATER })
     const [alone, shared, hidden, others] = ['alone', 'shared', 'hidden', 'others'].map((name) => `inc_${name}_${kind}`)
+    let queuedAt = LATER - 1_000
+    const { deliveries } = await startDeliveries({ sends: false, now: () => queuedAt })
+    const first = Promise.withResolvers<void>()
+    const made: unknown[] = []
+    const sender = await startDeliveries({
+      now: () => LATER,
+      concurrency: 1,
+      render: async ({ reportId, content }) => {
+        made.push(reportId)
+        if (reportId === others) await first.promise
+        return renderIncident(content, { publicUrl: 'https://v.test', attributions: [] })
+      },
+    })
     try {
       for (const each of [
+        incident(others!, [other]),
         incident(alone!, [seen]),
         incident(shared!, [other, seen]),
         incident(hidden!, [other], [other, seen]),
-        incident(others!, [other]),
       ]) {
         await stored.write(each.notice.id, each, { by: 'test' })
         await stored.write(each.notice.id, { ...each, posts: {} }, { by: 'test' })
         const mailing = { reportId: each.notice.id, kind: 'INCIDENT', subscriptionId: null, content: each.notice }
         expect(await deliveries.enqueue(mailing, ['ann@example.com'])).toBe(1)
+        queuedAt = LATER
       }
+      // It has read them all, and is at the first.
+      sender.deliveries.start()
+      await expect.poll(() => made, { timeout: 5_000 }).toEqual([others])
       expect(JSON.parse((await forget([ip, '--json'])).stdout)).toMatchObject({
         // Two versions of each of three; the mail of the one that is nobody else's.
         deleted: { store_versions: 6, deliveries: 1 },
@@ -185,12 +201,7 @@ it.each([
       for (const table of ['store_versions', 'deliveries'])
         expect(await rowsOf(`${table} WHERE position(toString(tuple(*)), '${seen}"') > 0`), table).toBe(0)
 
-      const sender = await startDeliveries({
-        now: () => LATER,
-        render: ({ content }) =>
-          Promise.resolve(renderIncident(content, { publicUrl: 'https://v.test', attributions: [] })),
-      })
-      sender.deliveries.start()
+      first.resolve()
       const outbox = join(sender.dataDir, 'outbox')
       await expect
         .poll(
@@ -204,8 +215,8 @@ it.each([
       const mails = await Promise.all((await readdir(outbox)).map((name) => readFile(join(outbox, name), 'utf8')))
       expect(mails).toHaveLength(3)
       for (const mail of mails) expect([mail.includes(other), mail.includes(`${seen},`)]).toEqual([true, false])
-      expect((await forget([ip])).stdout).toBe(`there is nothing of ${ip}\n`)
     } finally {
+      first.resolve()
       await stored.stop()
       await redis.stop()
     }
@@ -228,7 +239,6 @@ it('counts mails of the outbox that name it, however they are encoded', async ()
   await write('attached', 'x', 'ip\r\n198.51.100.77\r\n')
   await write('other', '198.51.100.7, 198.51.100.770', '198.51.100.7')
   expect((await forget(['198.51.100.77'])).stderr).toContain('4 mails in')
-  expect(JSON.parse((await forget(['198.51.100.77', '--json'])).stdout)).toMatchObject({ inOutbox: 4 })
 })
 
 it('finds what was hashed with age', async () => {
