@@ -6,6 +6,7 @@ import { expect, it } from 'vitest'
 import { raw } from '../../src/clickhouse/index.ts'
 import { createRedis } from '../../src/redis/index.ts'
 import { createComposer } from '../../src/reports/deliver/message.ts'
+import type { Mailing } from '../../src/reports/deliver/index.ts'
 import { renderIncident } from '../../src/reports/incident/index.ts'
 import type { Incident } from '../../src/reports/incident/types.ts'
 import { createAnonymiser } from '../../src/retention/anonymise.ts'
@@ -136,11 +137,14 @@ it('lets a process forget a verdict that it holds in memory, and another be give
 
 const LATER = Date.now() + 3_600_000
 const startDeliveries = testDeliveries(database)
+/** Whatever a statement could trip over. */
+const CAMPAIGN = { id: 'cmp_1', summary: `user agent "a\\b\\n" 'c'\t\n{d:String} ü` }
 const incident = (id: string, ips: readonly string[], told: readonly string[] = ips): Incident => ({
   notice: notice({
     id,
     addresses: ips.map((ip) => ({ ip, country: null, asn: null, asOrganization: null, score: 90, isBlocked: false })),
     addressCount: told.length,
+    campaign: CAMPAIGN,
     link: `/graphql?query=${encodeURIComponent(JSON.stringify(ips))}`,
   }),
   told,
@@ -161,12 +165,12 @@ it.each([
     let queuedAt = LATER - 1_000
     const { deliveries } = await startDeliveries({ sends: false, now: () => queuedAt })
     const first = Promise.withResolvers<void>()
-    const made: unknown[] = []
+    const made: Pick<Mailing, 'reportId' | 'content'>[] = []
     const sender = await startDeliveries({
       now: () => LATER,
       concurrency: 1,
       render: async ({ reportId, content }) => {
-        made.push(reportId)
+        made.push({ reportId, content })
         if (reportId === others) await first.promise
         return renderIncident(content, { publicUrl: 'https://v.test', attributions: [] })
       },
@@ -186,7 +190,7 @@ it.each([
       }
       // It has read them all, and is at the first.
       sender.deliveries.start()
-      await expect.poll(() => made, { timeout: 5_000 }).toEqual([others])
+      await expect.poll(() => made.map(({ reportId }) => reportId), { timeout: 5_000 }).toEqual([others])
       expect(JSON.parse((await forget([ip, '--json'])).stdout)).toMatchObject({
         // Two versions of each of three; the mail of the one that is nobody else's.
         deleted: { store_versions: 6, deliveries: 1 },
@@ -214,6 +218,7 @@ it.each([
         .toEqual(['SENT', 'SENT', 'SENT'])
       const mails = await Promise.all((await readdir(outbox)).map((name) => readFile(join(outbox, name), 'utf8')))
       expect(mails).toHaveLength(3)
+      for (const { content } of made) expect(content).toMatchObject({ campaign: CAMPAIGN, addresses: [{ ip: other }] })
       for (const mail of mails) expect([mail.includes(other), mail.includes(`${seen},`)]).toEqual([true, false])
     } finally {
       first.resolve()
