@@ -159,7 +159,9 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
     const least = SEVERITIES.find((severity) => severity === given)
     if (!least) throw invalid('minSeverity', given, SEVERITIES.join(', '))
     const scope = scopeOf(contentAt(wantedOf(request), from, new Date(now())))
-    return reply.redirect(`${publicUrl}${queryLink(print(parse(questionOf(name, scope, severitiesFrom(least)))))}`)
+    // Named, for GraphiQL's tab.
+    const text = `query ${name} ${questionOf(name, scope, severitiesFrom(least))}`
+    return reply.redirect(`${publicUrl}${queryLink(print(parse(text)))}`)
   }
 
   return {

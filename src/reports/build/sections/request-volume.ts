@@ -79,12 +79,15 @@ export const requestVolume: MakeSection = async (work) => {
     scope.kind === 'HOURLY' || !top
       ? ''
       : `; the busiest hour began ${new Intl.DateTimeFormat('en-GB', { timeZone: scope.timezone, weekday: 'long', hour: '2-digit', minute: '2-digit' }).format(top.hour * 1_000)} with ${counted(Number(top.requests), 'request')}`
-  const trend = `requests ${changed(now.requests, then.requests)}`
+  const isFirst = then.requests === 0
+  const trend = isFirst ? counted(now.requests, 'request') : `requests ${changed(now.requests, then.requests)}`
+  const failed = `of which ${percent(rate ?? 0)} failed`
+  const told = isFirst
+    ? `${trend}, ${failed}; ${before(scope.kind)} there were none`
+    : `${sentence(trend)} against ${before(scope.kind)}: ${count(now.requests)}, ${failed}`
   return {
     lead:
-      now.requests === 0
-        ? `No requests; ${before(scope.kind)} there were ${count(then.requests)}.`
-        : `${sentence(trend)} against ${before(scope.kind)}: ${count(now.requests)}, of which ${percent(rate ?? 0)} failed${when}.`,
+      now.requests === 0 ? `No requests; ${before(scope.kind)} there were ${count(then.requests)}.` : `${told}${when}.`,
     advice: adviceOf(now, then),
     headline: { rank: 2, text: now.requests === 0 ? 'no requests' : trend },
     nothing: now.requests === 0,
