@@ -237,7 +237,8 @@ const start = async (
   const { deliveries } = reports
   const incidents = createIncidents({
     ...config,
-    clickhouse,
+    notices: reports.notices,
+    subscriptions: reports.subscriptions,
     redis,
     registry,
     log,
@@ -247,7 +248,7 @@ const start = async (
     sends: runsJobs,
   })
   undo.push(() => incidents.stop())
-  await incidents.start()
+  incidents.start()
 
   health.register({
     name: 'clickhouse',

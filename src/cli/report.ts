@@ -8,7 +8,7 @@ import { json, note, out, table, time } from './print.ts'
 import { apiKeyFor, findService } from './service.ts'
 import { list } from './values.ts'
 
-const KINDS = ['hourly', 'daily', 'weekly', 'monthly']
+const KINDS = ['hourly', 'daily', 'weekly', 'monthly', 'incident']
 const FORMATS = ['text', 'html', 'pdf', 'json'] as const
 
 interface KeyOption {
@@ -90,6 +90,12 @@ interface Page {
 const PAGE =
   'query ($after: String) { reportSubscriptions(first: 200, after: $after) { nodes { id name kind cron timezone recipients enabled nextRunAt lastDelivery { status recipient } } pageInfo { nextCursor } } }'
 
+const nextOf = ({ kind, enabled, nextRunAt }: Subscription): string => {
+  if (!enabled) return 'off'
+  if (kind === 'INCIDENT') return 'with an incident'
+  return nextRunAt ? time(new Date(nextRunAt)) : 'never'
+}
+
 const subscriptions = async (options: KeyOption & { json?: true }): Promise<void> => {
   const all: Subscription[] = []
   let after: string | null = null
@@ -105,9 +111,9 @@ const subscriptions = async (options: KeyOption & { json?: true }): Promise<void
       id: one.id,
       name: one.name,
       kind: one.kind.toLowerCase(),
-      schedule: `${one.cron} ${one.timezone}`,
+      schedule: one.kind === 'INCIDENT' ? 'at once' : `${one.cron} ${one.timezone}`,
       recipients: one.recipients.length,
-      next: one.nextRunAt ? time(new Date(one.nextRunAt)) : one.enabled ? 'never' : 'off',
+      next: nextOf(one),
       'last mail': one.lastDelivery?.status.toLowerCase() ?? 'none',
     })),
   )
@@ -133,9 +139,13 @@ export const report = (program: Command): void => {
   group
     .command('preview')
     .description('show a report')
-    .addArgument(new Argument('<kind>', 'length of its period').choices(KINDS))
-    .option('--at <period>', 'a day in it such as 2026-11-24, an hour of UTC such as 2026-11-24T13', 'latest')
-    .option('--timezone <zone>', 'whose days they are', 'UTC')
+    .addArgument(new Argument('<kind>', 'length of its period, or incident').choices(KINDS))
+    .option(
+      '--at <period>',
+      'a day in it such as 2026-11-24, an hour of UTC such as 2026-11-24T13, the id of an incident',
+      'latest',
+    )
+    .option('--timezone <zone>', 'whose days they are; incidents are told in UTC', 'UTC')
     .option('-s, --service <name>', 'about these services alone; several times or with commas', list)
     .option('-o, --out <file>', 'write it there: .html, .pdf and .json as such, else as text')
     .addOption(new Option('-f, --format <format>', 'whatever the file is called').choices(FORMATS))
@@ -144,7 +154,7 @@ export const report = (program: Command): void => {
     .action(preview)
   group
     .command('send')
-    .description('mail the report of the last whole period to one address')
+    .description('mail the report of the last whole period, or the newest incident, to one address')
     .argument('<subscription>', 'id from vedette report subscriptions')
     .requiredOption('--to <address>', 'a mail address')
     .option('-k, --key <key>', 'API key with REPORTS_WRITE')

@@ -5,12 +5,12 @@ import { AnalyticsError, isTimeZone } from '../analytics/index.ts'
 import { mayUse, type Principal, principalOf, type Problem, problem, requireScope } from '../http/index.ts'
 import { QUESTION_NAMES, queryLink, questionOf, SEVERITIES, severitiesFrom } from './build/index.ts'
 import { type ReportContent, scopeOf } from './deliver/index.ts'
-import { pathOf, reportAt, reportBefore, type Wanted } from './place.ts'
+import { type Content, pathOf, reportAt, reportBefore, type Wanted } from './place.ts'
 import type { Preview } from './previews.ts'
 import { csvName, tableCsv } from './render/csv.ts'
 import { fileName, reportJson } from './render/index.ts'
 import type { ReportFormat } from './subscriptions.ts'
-import { REPORT_KINDS, type Renderer, type Report, type ReportKind, type Table } from './types.ts'
+import { REPORT_KINDS, type Renderer, type Report, type ReportKind, SUBSCRIPTION_KINDS, type Table } from './types.ts'
 
 export interface ReportPagesDependencies {
   preview: Preview
@@ -22,7 +22,7 @@ export interface ReportPagesDependencies {
 /** Reports in a browser, each at an address that says what it is about. */
 export interface ReportPages {
   /** As CSV the rows of a table; that of all numbers of the report unless one is named. */
-  urlOf: (content: ReportContent, format?: ReportFormat, table?: string) => string
+  urlOf: (content: Content, format?: ReportFormat, table?: string) => string
   /** What figures and tables link to, in full. */
   absolute: (link: string) => string
   /**
@@ -36,17 +36,17 @@ export interface ReportPages {
 }
 
 /** All numbers, whatever section they are of. */
-const FIGURES = 'figures'
+export const FIGURES = 'figures'
 
-const POLICY =
+export const POLICY =
   "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 const FORMATS = ['html', 'text', 'csv', 'pdf', 'json'] as const
-const KIND_NAMES = REPORT_KINDS.map((kind) => kind.toLowerCase()).join(', ')
+const KIND_NAMES = SUBSCRIPTION_KINDS.map((kind) => kind.toLowerCase()).join(', ')
 const STATUS: Partial<Record<AnalyticsError['code'], number>> = { TIMEOUT: 504, OVERLOADED: 503, UNAVAILABLE: 503 }
 
-const shown = (given: unknown): string => JSON.stringify(given).slice(0, 100)
+export const shown = (given: unknown): string => JSON.stringify(given).slice(0, 100)
 
-const invalid = (name: string, given: unknown, allowed: string): Problem =>
+export const invalid = (name: string, given: unknown, allowed: string): Problem =>
   problem(400, { detail: `${name} is ${shown(given)}; allowed is ${allowed}.` })
 
 const kindOf = (given: string): ReportKind => {
@@ -55,30 +55,36 @@ const kindOf = (given: string): ReportKind => {
   throw problem(404, { detail: `there are no reports ${shown(given)}; there are: ${KIND_NAMES}.` })
 }
 
-const single = (name: string, value: unknown): string | undefined => {
+export const single = (name: string, value: unknown): string | undefined => {
   if (value === undefined || typeof value === 'string') return value
   throw invalid(name, value, 'one value')
 }
 
-const wantedOf = (request: FastifyRequest): Wanted => {
-  const { kind } = request.params as { kind: string }
-  const query = request.query as Record<string, unknown>
-  const timezone = single('timezone', query['timezone']) ?? 'UTC'
-  if (!isTimeZone(timezone)) throw invalid('timezone', timezone, 'an IANA name such as Europe/Berlin')
-  const services = query['services'] === undefined ? null : ([query['services']].flat() as string[])
-  if (services && (services.length > 200 || services.some((name) => name === '' || name.length > 200)))
+/** Null: none are given. */
+const namesOf = (given: unknown): readonly string[] | null => {
+  if (given === undefined) return null
+  const services = [given].flat() as string[]
+  if (services.length > 200 || services.some((name) => name === '' || name.length > 200))
     throw invalid('services', services, 'up to 200 names, each as a services= of its own')
-  return { kind: kindOf(kind), timezone, services: services && [...new Set(services)].toSorted() }
+  return [...new Set(services)].toSorted()
 }
 
 /** Those of the key alone where it is bound to some. @throws {Problem} 403 */
-const seenBy = (principal: Principal, wanted: Wanted): Wanted => {
-  const foreign = wanted.services?.find((service) => !mayUse(principal, service))
+export const servicesOf = (given: unknown, principal: Principal): readonly string[] | null => {
+  const services = namesOf(given)
+  const foreign = services?.find((service) => !mayUse(principal, service))
   if (foreign !== undefined)
     throw problem(403, {
       detail: `services has ${shown(foreign)}; the key "${principal.name}" is for ${principal.services!.join(', ')}.`,
     })
-  return { ...wanted, services: wanted.services ?? principal.services }
+  return services ?? principal.services
+}
+
+const wantedOf = (request: FastifyRequest, services: readonly string[] | null): Wanted => {
+  const { kind } = request.params as { kind: string }
+  const timezone = single('timezone', (request.query as Record<string, unknown>)['timezone']) ?? 'UTC'
+  if (!isTimeZone(timezone)) throw invalid('timezone', timezone, 'an IANA name such as Europe/Berlin')
+  return { kind: kindOf(kind), timezone, services }
 }
 
 const contentAt = (wanted: Wanted, from: string, now: Date): ReportContent => {
@@ -90,7 +96,7 @@ const contentAt = (wanted: Wanted, from: string, now: Date): ReportContent => {
   throw invalid('the period', from, `latest, or ${time}, once it is over; the last one is ${last}`)
 }
 
-const figuresOf = ({ sections }: Report): Table => ({
+const figuresOf = ({ sections }: Pick<Report, 'sections'>): Table => ({
   id: FIGURES,
   title: 'Figures',
   columns: ['section', 'figure', 'unit', 'value', 'previous'].map((key) => ({ key, title: key, kind: 'text' })),
@@ -100,6 +106,20 @@ const figuresOf = ({ sections }: Report): Table => ({
   shown: 0,
   link: '',
 })
+
+/** @throws {Problem} 404: it has no such table */
+export const sendTable = (reply: FastifyReply, report: Pick<Report, 'sections'>, table: string): FastifyReply => {
+  const tables = [figuresOf(report), ...report.sections.flatMap((section) => section.tables)]
+  const found = tables.find(({ id }) => id === table)
+  if (!found)
+    throw problem(404, {
+      detail: `this report has no table ${shown(table)}; it has: ${tables.map(({ id }) => id).join(', ')}.`,
+    })
+  return reply
+    .type('text/csv; charset=utf-8')
+    .header('content-disposition', `attachment; filename="${csvName(found.id)}"`)
+    .send(tableCsv(found))
+}
 
 const asProblem = (error: unknown): unknown => {
   const status = error instanceof AnalyticsError ? STATUS[error.code] : undefined
@@ -115,7 +135,7 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { from } = request.params as { from: string }
     const query = request.query as Record<string, unknown>
-    const wanted = seenBy(principalOf(request), wantedOf(request))
+    const wanted = wantedOf(request, servicesOf(query['services'], principalOf(request)))
     const format = single('format', query['format']) ?? 'html'
     if (!FORMATS.some((name) => name === format)) throw invalid('format', format, FORMATS.join(', '))
     const table = single('table', query['table']) ?? FIGURES
@@ -136,29 +156,21 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
       const page = await renderer.page(report, { publicUrl })
       return reply.type('text/html; charset=utf-8').header('content-security-policy', POLICY).send(page)
     }
-    const tables = [figuresOf(report), ...report.sections.flatMap((section) => section.tables)]
-    const found = tables.find(({ id }) => id === table)
-    if (!found)
-      throw problem(404, {
-        detail: `this report has no table ${shown(table)}; it has: ${tables.map(({ id }) => id).join(', ')}.`,
-      })
-    return reply
-      .type('text/csv; charset=utf-8')
-      .header('content-disposition', `attachment; filename="${csvName(found.id)}"`)
-      .send(tableCsv(found))
+    return sendTable(reply, report, table)
   }
 
   const look = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { from, question } = request.params as { from: string; question: string }
+    const query = request.query as Record<string, unknown>
     const name = QUESTION_NAMES.find((known) => known === question)
     if (!name)
       throw problem(404, {
         detail: `there is no question ${shown(question)}; there are: ${QUESTION_NAMES.join(', ')}.`,
       })
-    const given = single('minSeverity', (request.query as Record<string, unknown>)['minSeverity']) ?? 'LOW'
+    const given = single('minSeverity', query['minSeverity']) ?? 'LOW'
     const least = SEVERITIES.find((severity) => severity === given)
     if (!least) throw invalid('minSeverity', given, SEVERITIES.join(', '))
-    const scope = scopeOf(contentAt(wantedOf(request), from, new Date(now())))
+    const scope = scopeOf(contentAt(wantedOf(request, namesOf(query['services'])), from, new Date(now())))
     // Named, for GraphiQL's tab.
     const text = `query ${name} ${questionOf(name, scope, severitiesFrom(least))}`
     return reply.redirect(`${publicUrl}${queryLink(print(parse(text)))}`)

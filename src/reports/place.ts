@@ -1,5 +1,7 @@
 import { nameOf, pathTo, periodOf, reportId } from './build/index.ts'
 import { contentOf, type ReportContent, scopeOf } from './deliver/index.ts'
+import type { IncidentContent } from './incident/index.ts'
+import { isScheduled } from './schedule.ts'
 import type { Subscription } from './subscriptions.ts'
 import { REPORT_KINDS, type ReportKind } from './types.ts'
 
@@ -20,17 +22,26 @@ const SURELY_OVER: Record<ReportKind, number> = { HOURLY: 2 * HOUR, DAILY: 3 * D
 /** How many periods of each kind are listed, and found by their id. */
 const LISTED: Record<ReportKind, number> = { HOURLY: 48, DAILY: 60, WEEKLY: 26, MONTHLY: 13 }
 
-export const idOf = (content: ReportContent): string => reportId(scopeOf(content))
+/** What can be looked at: a report of a period, or an incident. */
+export type Content = ReportContent | IncidentContent
+
+export const idOf = (content: Content): string =>
+  content.kind === 'INCIDENT' ? content.id : reportId(scopeOf(content))
 
 /** The report of the last whole period before `at`. */
 export const reportBefore = ({ kind, timezone, services }: Wanted, at: Date): ReportContent =>
   contentOf({ kind, timezone, services: services ?? [], minSeverity: null, format: 'HTML' }, at)
 
 /** Where the report is, below PUBLIC_URL. */
-export const pathOf = (
-  { kind, period, timezone, services }: ReportContent,
-  query: Readonly<Record<string, string>> = {},
-): string => pathTo({ kind, from: new Date(period[0]), timezone, services }, { query })
+export const pathOf = (content: Content, query: Readonly<Record<string, string>> = {}): string => {
+  // An incident is the same whatever services its reader may see.
+  if (content.kind === 'INCIDENT') {
+    const parameters = new URLSearchParams(query)
+    return `/reports/incident/${content.id}${parameters.size > 0 ? `?${parameters}` : ''}`
+  }
+  const { kind, period, timezone, services } = content
+  return pathTo({ kind, from: new Date(period[0]), timezone, services }, { query })
+}
 
 /** What `nameOf` gives, or the name of any other day in the period. @returns undefined: no such day or hour, or not over yet */
 export const reportAt = (wanted: Wanted, name: string, now: Date): ReportContent | undefined => {
@@ -65,7 +76,9 @@ export const reportOf = (
 ): ReportContent | undefined => {
   const wanted: Wanted[] = [
     ...REPORT_KINDS.map((kind) => ({ kind, timezone: 'UTC', services })),
-    ...subscriptions.map((one) => ({ ...one, services: one.services.length > 0 ? one.services : null })),
+    ...subscriptions
+      .filter(isScheduled)
+      .map((one) => ({ ...one, services: one.services.length > 0 ? one.services : null })),
   ]
   for (const one of wanted) {
     const found = lastReports(one, now).find((content) => idOf(content) === id)

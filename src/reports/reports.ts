@@ -19,7 +19,7 @@ import {
   type ReportRuns,
 } from './deliver/index.ts'
 import { createReportPages, type ReportPages } from './pages.ts'
-import { renderIncident } from './incident/index.ts'
+import { createIncidentPage, createNotices, type Notices, renderIncident } from './incident/index.ts'
 import { createPreviews, type Preview } from './previews.ts'
 import { createRenderer } from './render/index.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions.ts'
@@ -52,6 +52,8 @@ export interface Reports {
   subscriptions: Subscriptions
   deliveries: Deliveries
   runs: ReportRuns
+  /** Incidents that are kept. */
+  notices: Notices
   /** Builds a report to look at. */
   preview: Preview
   /** Builds a report to be sent; the last few are kept. */
@@ -63,6 +65,7 @@ export interface Reports {
 
 export const createReports = (dependencies: ReportsDependencies): Reports => {
   const { jobs, publicUrl, secret, sends } = dependencies
+  const notices = createNotices(dependencies)
   const renderer = createRenderer({ attributions: dependencies.attributions })
   const builder = createReportBuilder(dependencies)
   const preview = createPreviews(builder)
@@ -72,7 +75,9 @@ export const createReports = (dependencies: ReportsDependencies): Reports => {
     ...dependencies,
     render: (mailing, options) =>
       mailing.kind === 'INCIDENT'
-        ? Promise.resolve(renderIncident(mailing.content, { publicUrl, attributions: dependencies.attributions() }))
+        ? Promise.resolve(
+            renderIncident(mailing.content, { ...options, publicUrl, attributions: dependencies.attributions() }),
+          )
         : mail.render(mailing, options),
     isUnsubscribed: subscriptions.isUnsubscribed,
   })
@@ -81,20 +86,30 @@ export const createReports = (dependencies: ReportsDependencies): Reports => {
     subscriptions,
     deliveries,
     reports: mail,
+    newestIncident: (services) => notices.list(services)[0],
     isClosed: async (to) => {
       const hourly = (await jobs.states()).find(({ job }) => job.name === 'hourly')
       return (hourly?.doneUntil ?? new Date(0)) >= to
     },
     makes: sends,
   })
+  const pages = createReportPages({ preview, renderer, publicUrl })
+  const incidentPage = createIncidentPage({ ...dependencies, notices })
   return {
     subscriptions,
     deliveries,
     runs,
+    notices,
     preview,
     mail,
     renderer,
-    pages: createReportPages({ preview, renderer, publicUrl }),
+    pages: {
+      ...pages,
+      routes: (app) => {
+        pages.routes(app)
+        incidentPage.routes(app)
+      },
+    },
     unsubscribe: createUnsubscribeRoutes({
       tokens: createUnsubscribeTokens(secret),
       nameOf: (id) => subscriptions.get(id)?.name,
@@ -102,14 +117,14 @@ export const createReports = (dependencies: ReportsDependencies): Reports => {
       unsubscribe: subscriptions.unsubscribe,
     }),
     start: async () => {
-      await subscriptions.start()
+      await Promise.all([subscriptions.start(), notices.start()])
       deliveries.start()
       await runs.start()
     },
     stop: async () => {
       await runs.stop()
       await deliveries.stop()
-      await subscriptions.stop()
+      await Promise.all([subscriptions.stop(), notices.stop()])
     },
   }
 }

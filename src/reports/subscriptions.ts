@@ -1,14 +1,15 @@
 import { createHash, randomInt } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 
-import { Cron } from 'croner'
 import type { Logger } from 'pino'
 
 import { isTimeZone } from '../analytics/index.ts'
 import type { ClickHouse } from '../clickhouse/index.ts'
 import type { Redis } from '../redis/index.ts'
 import { createVersions, StoreError, type Version } from '../store/index.ts'
-import { REPORT_KINDS, type ReportKind } from './types.ts'
+import { asAddress } from './mail-address.ts'
+import { cronOf, isScheduled } from './schedule.ts'
+import { SUBSCRIPTION_KINDS, type SubscriptionKind } from './types.ts'
 
 /**
  * `HTML`: the whole mail; `CSV`: the whole as plain text with the tables attached; `PDF`: a short mail with the whole attached; `JSON`: a short
@@ -22,8 +23,8 @@ export type LeastSeverity = (typeof SEVERITIES)[number]
 
 export interface SubscriptionValues {
   name: string
-  kind: ReportKind
-  /** Minute, hour, day of month, month, day of week, as the wall clock of `timezone` shows them. */
+  kind: SubscriptionKind
+  /** Minute, hour, day of month, month, day of week, as the wall clock of `timezone` shows them; empty of INCIDENT. */
   cron: string
   /** IANA name. */
   timezone: string
@@ -32,6 +33,7 @@ export interface SubscriptionValues {
   /** Empty: all. */
   services: readonly string[]
   minSeverity: LeastSeverity | null
+  /** Of INCIDENT it means nothing. */
   skipIfEmpty: boolean
   enabled: boolean
 }
@@ -58,9 +60,6 @@ const DEFAULTS = {
 
 export const MOST_RECIPIENTS = 500
 const MOST_SERVICES = 200
-const LONGEST_ADDRESS = 254
-const ADDRESS =
-  /^(?!\.)(?!.*\.\.)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}(?<!\.)@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])$/i
 
 const show = (value: unknown): string => {
   if (value === undefined) return 'missing'
@@ -85,13 +84,6 @@ const choice = <T extends string>(field: keyof SubscriptionValues, value: unknow
 const truth = (field: keyof SubscriptionValues, value: unknown): boolean =>
   typeof value === 'boolean' ? value : refuse(field, value, 'true or false')
 
-/** As mails are counted and unsubscribed: hosts know no case. @returns undefined: it is none */
-export const asAddress = (value: unknown): string | undefined => {
-  if (typeof value !== 'string' || value.length > LONGEST_ADDRESS || !ADDRESS.test(value)) return undefined
-  const at = value.lastIndexOf('@')
-  return value.slice(0, at) + value.slice(at).toLowerCase()
-}
-
 const checkRecipients = (value: unknown): string[] => {
   if (!Array.isArray(value) || value.length === 0 || value.length > MOST_RECIPIENTS)
     return refuse(
@@ -114,10 +106,6 @@ const checkServices = (value: unknown): string[] => {
   return [...new Set(value as string[])].toSorted()
 }
 
-/** When it runs. A time of day that clocks skip is made up for right after, one that they show twice counts once. */
-export const cronOf = ({ cron, timezone }: Pick<SubscriptionValues, 'cron' | 'timezone'>): Cron =>
-  new Cron(cron, { timezone, mode: '5-part', fixedTimeRule: 'no-wildcard', paused: true })
-
 const checkCron = (value: unknown, timezone: string): string => {
   const allowed = 'five fields (minute, hour, day of month, month, day of week) such as 0 8 * * 1'
   if (!isPlain(value, 200)) return refuse('cron', value, allowed)
@@ -128,6 +116,14 @@ const checkCron = (value: unknown, timezone: string): string => {
     return refuse('cron', value, `${allowed} (${error instanceof Error ? error.message : String(error)})`)
   }
   return next === null ? refuse('cron', value, 'a pattern with a time to come') : value
+}
+
+/** Incidents are told of at once, in one form, and of critical findings alone. */
+const checkIncident = ({ cron, format, minSeverity }: Given): void => {
+  if (cron !== undefined && cron !== '') refuse('cron', cron, 'none for INCIDENT, which is told of at once')
+  if (format !== 'HTML') refuse('format', format, 'HTML for INCIDENT')
+  if (minSeverity !== null && minSeverity !== 'CRITICAL')
+    refuse('minSeverity', minSeverity, 'CRITICAL or none for INCIDENT, which is of critical findings alone')
 }
 
 /**
@@ -143,12 +139,14 @@ export const checkSubscription = (given: Given): SubscriptionValues => {
       ? zone
       : refuse('timezone', zone, 'an IANA name such as Europe/Berlin or UTC')
   const minSeverity = valueOf('minSeverity')
+  const kind = choice('kind', given.kind, SUBSCRIPTION_KINDS)
+  if (kind === 'INCIDENT') checkIncident({ cron: given.cron, format: valueOf('format'), minSeverity })
   return {
     name: isPlain(given.name, 100)
       ? given.name
       : refuse('name', given.name, '1 to 100 printable characters without blanks around them'),
-    kind: choice('kind', given.kind, REPORT_KINDS),
-    cron: checkCron(given.cron, timezone),
+    kind,
+    cron: kind === 'INCIDENT' ? '' : checkCron(given.cron, timezone),
     timezone,
     recipients: checkRecipients(given.recipients),
     format: choice('format', valueOf('format'), REPORT_FORMATS),
@@ -171,7 +169,7 @@ export interface Subscriptions {
   /** By name. */
   list: () => Subscription[]
   get: (id: string) => Subscription | undefined
-  /** Undefined: it is not enabled, or has no time to come. */
+  /** Undefined: it is not enabled, comes with incidents, or has no time to come. */
   nextRunAt: (subscription: SubscriptionValues, after?: Date) => Date | undefined
   /** A new one without `id`, else the fields that are given are changed. @throws {StoreError} INVALID, NOT_FOUND, UNAVAILABLE */
   save: (given: Given & { id?: string | undefined }, change: SubscriptionChange) => Promise<Subscription>
@@ -243,14 +241,18 @@ export const createSubscriptions = (dependencies: SubscriptionsDependencies): Su
         .map(asSubscription)
         .toSorted((a, b) => a.name.localeCompare(b.name, 'en') || (a.id < b.id ? -1 : 1)),
     nextRunAt: (subscription, after = new Date(now())) =>
-      subscription.enabled ? (cronOf(subscription).nextRun(after) ?? undefined) : undefined,
+      subscription.enabled && isScheduled(subscription)
+        ? (cronOf(subscription).nextRun(after) ?? undefined)
+        : undefined,
     save: async ({ id, ...named }, { by, checkServices }) => {
       const version = await stored.update(
         id ?? newId(),
         (current) => {
           if (id !== undefined && !current?.value) throw notFound(id)
           if (current?.value) checkServices?.(current.value.services)
-          const values = checkSubscription({ ...current?.value, ...withoutUndefined(named) })
+          // A schedule of before is none that was given.
+          const before = named.kind === 'INCIDENT' ? { ...current?.value, cron: '' } : current?.value
+          const values = checkSubscription({ ...before, ...withoutUndefined(named) })
           checkServices?.(values.services)
           const known = current?.value && asSubscription(current)
           const same = known !== undefined && isDeepStrictEqual(timesOf(known), timesOf(values))

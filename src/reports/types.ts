@@ -1,5 +1,10 @@
 export const REPORT_KINDS = ['HOURLY', 'DAILY', 'WEEKLY', 'MONTHLY'] as const
+/** By the length of its period. */
 export type ReportKind = (typeof REPORT_KINDS)[number]
+
+/** What can be subscribed to: reports of periods when their time has come, and incidents at once. */
+export const SUBSCRIPTION_KINDS = [...REPORT_KINDS, 'INCIDENT'] as const
+export type SubscriptionKind = (typeof SUBSCRIPTION_KINDS)[number]
 
 /** Half-open: [from, to). */
 export interface Period {

@@ -139,16 +139,20 @@ const LATER = Date.now() + 3_600_000
 const startDeliveries = testDeliveries(database)
 /** Whatever a statement could trip over. */
 const CAMPAIGN = { id: 'cmp_1', summary: `user agent "a\\b\\n" 'c'\t\n{d:String} ü` }
+const culprit = (ip: string) => ({ ip, country: null, asn: null, asOrganization: null, score: 90, isBlocked: false })
 const incident = (id: string, ips: readonly string[], told: readonly string[] = ips): Incident => ({
+  recordedAt: AT.toISOString(),
   notice: notice({
     id,
-    addresses: ips.map((ip) => ({ ip, country: null, asn: null, asOrganization: null, score: 90, isBlocked: false })),
+    addresses: ips.map(culprit),
     addressCount: told.length,
     campaign: CAMPAIGN,
     link: `/graphql?query=${encodeURIComponent(JSON.stringify(ips))}`,
   }),
   told,
-  posts: { hook: 'PENDING' },
+  evidence: told.map((ip) => ({ id: `sus_${ip}`, culprit: culprit(ip), findings: [] })),
+  mails: [{ subscriptionId: null, services: null, recipients: ['ann@example.com'] }],
+  posts: {},
 })
 
 it.each([
@@ -183,7 +187,7 @@ it.each([
         incident(hidden!, [other], [other, seen]),
       ]) {
         await stored.write(each.notice.id, each, { by: 'test' })
-        await stored.write(each.notice.id, { ...each, posts: {} }, { by: 'test' })
+        await stored.write(each.notice.id, { ...each, recordedAt: new Date(LATER).toISOString() }, { by: 'test' })
         const mailing = { reportId: each.notice.id, kind: 'INCIDENT', subscriptionId: null, content: each.notice }
         expect(await deliveries.enqueue(mailing, ['ann@example.com'])).toBe(1)
         queuedAt = LATER
@@ -199,6 +203,7 @@ it.each([
       await expect.poll(() => stored.get(hidden!)?.value?.told, { timeout: 5_000 }).toEqual([other])
       expect(stored.get(shared!)!.value).toMatchObject({
         told: [other],
+        evidence: [{ culprit: { ip: other } }],
         notice: { addresses: [{ ip: other }], addressCount: 2, target: null },
       })
       expect(stored.get(others!)!.version).toBe(2)

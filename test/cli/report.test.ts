@@ -71,9 +71,30 @@ it('lists subscriptions, and sends a report of one to whom it is told', async ()
   expect(wrong).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/^vedette: recipient is "me".*\n$/) })
 })
 
+it('shows that a subscription to incidents has no schedule, and says why it has nothing to send', async () => {
+  const { json } = await api.ask(
+    'mutation { saveReportSubscription(input: { name: "At once", kind: INCIDENT, recipients: ["ops@example.com"] }) { subscription { id cron nextRunAt } } }',
+  )
+  const { subscription } = json.data.saveReportSubscription
+  expect(subscription).toMatchObject({ cron: '', nextRunAt: null })
+  expect((await report('subscriptions')).stdout).toMatch(/At once +incident +at once +1 +with an incident +none/)
+  const nothing = await report('send', subscription.id, '--to', 'me@example.com')
+  expect(nothing).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/^vedette: there is no incident yet, .*\n$/),
+  })
+})
+
 it.each([
   [1, ['send', 'sub_none', '--to', 'me@example.com'], /^vedette: there is no report subscription "sub_none"\n$/],
   [2, ['preview', 'daily', '--format', 'pdf'], /^vedette: .*write it to a file: --out report\.pdf\n$/],
+  [1, ['preview', 'incident'], /^vedette: there is no incident yet\.\n$/],
+  [1, ['preview', 'incident', '--at', 'inc_none'], /^vedette: there is no incident "inc_none"\.\n$/],
+  [
+    2,
+    ['preview', 'incident', '--timezone', 'Europe/Berlin'],
+    /^vedette: .*allowed is UTC, in which incidents are told\.\n$/,
+  ],
   [2, ['preview', 'yearly'], /^vedette: .*hourly, daily, weekly, monthly.*\n$/],
   [2, ['preview', 'daily', '--at', 'someday'], /^vedette: .*"someday"; allowed is latest, or .*\n$/],
 ])('ends with %i and one line for %j', async (exitCode, args, line) => {

@@ -8,7 +8,7 @@ import { placeOf, RefusedTarget } from '../../src/reports/incident/address.ts'
 import { slackBody } from '../../src/reports/incident/body.ts'
 import { createPost, PostError, targetOf } from '../../src/reports/incident/post.ts'
 import { renderIncident } from '../../src/reports/incident/index.ts'
-import { noticeOf, type Suspect } from '../../src/reports/incident/notice.ts'
+import { evidenceOf, noticeOf, type Suspect } from '../../src/reports/incident/notice.ts'
 import { PUBLIC_URL } from './fixtures.ts'
 import { HOSTILE, notice, startReceiver, WEBHOOK_SECRET } from './incident-support.ts'
 
@@ -163,7 +163,8 @@ it('the link of a notice asks a question that the schema knows', async () => {
   const finding = { id: 'fnd_1', detector: 'command_injection', score: 80, services: ['shop'], target: null }
   const suspects = [{ address, findings: [finding] } as unknown as Suspect]
   const period = { from: new Date('2026-11-20T12:00:00Z'), to: new Date('2026-11-20T13:00:00Z') }
-  const { link } = noticeOf({ subject: 'ADDRESS', key: 'a', campaign: null, suspects }, period, () => 'A: b.')
+  const evidence = evidenceOf(suspects, () => 'A: b.')
+  const { link } = noticeOf({ subject: 'ADDRESS', key: 'a', campaign: null }, period, evidence)
   const schema = buildSchema(await readFile(new URL('../../schema/schema.graphql', import.meta.url), 'utf8'))
   expect(validate(schema, parse(new URL(link, PUBLIC_URL).searchParams.get('query')!))).toEqual([])
 })

@@ -13,7 +13,7 @@ export interface Received {
   body: string
 }
 
-/** Takes what is posted; `answer` says what comes back for the nth of a path, counted from 1. */
+/** Takes what is posted; `answer` says what comes back for the nth of a path, counted from 1. `/hang` never answers. */
 export const startReceiver = async (answer: (path: string, nth: number) => number = () => 204) => {
   const received: Received[] = []
   const server = createServer((request, response) => {
@@ -22,6 +22,7 @@ export const startReceiver = async (answer: (path: string, nth: number) => numbe
     request.on('end', () => {
       const path = request.url!
       received.push({ headers: request.headers, path, body: Buffer.concat(chunks).toString() })
+      if (path === '/hang') return
       const status = answer(path, received.filter((each) => each.path === path).length)
       response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {})
       // Without an end: an answer as long as somebody listens.

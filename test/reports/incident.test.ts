@@ -17,7 +17,7 @@ import {
 import { createJobs, type Jobs } from '../../src/jobs/index.ts'
 import { createBlockList } from '../../src/ratelimit/index.ts'
 import { createRedis } from '../../src/redis/index.ts'
-import { createIncidents, renderIncident } from '../../src/reports/incident/index.ts'
+import { createIncidents, createNotices, renderIncident } from '../../src/reports/incident/index.ts'
 import { groupsOf, type Suspect } from '../../src/reports/incident/notice.ts'
 import { createRollups } from '../../src/rollups/index.ts'
 import { silent, testDatabase } from '../support/clickhouse.ts'
@@ -135,8 +135,12 @@ const start = async ({
   })
   deliveries.start()
   const registry = new Registry()
+  const notices = createNotices({ clickhouse: database.clickhouse, redis, log: silent })
+  await notices.start()
+  open.push(notices.stop)
   const incidents = createIncidents({
-    clickhouse: database.clickhouse,
+    notices,
+    subscriptions: { list: () => [], isUnsubscribed: () => false },
     redis,
     log: silent,
     registry,
@@ -149,12 +153,13 @@ const start = async ({
     ),
     incidentWebhookSecret: WEBHOOK_SECRET,
     incidentWebhookAllow: allow,
+    findingRetentionDays: 400,
     publicUrl: PUBLIC_URL,
     sends: true,
     retryAfterMs,
     pollMs: 100,
   })
-  await incidents.start()
+  incidents.start()
   open.push(incidents.stop)
   const counted = async (channel: string, outcome: string) =>
     (await registry.getSingleMetric('vedette_incidents_total')!.get()).values.find(

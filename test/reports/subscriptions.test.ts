@@ -72,6 +72,18 @@ describe('a subscription', () => {
     await expect(subscriptions.save({ id, name: 'x' }, by)).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'id' })
   })
 
+  it('of incidents has no schedule, whatever it had before, and needs one to be of anything else', async () => {
+    const { id } = await subscriptions.save(DAILY, by)
+    const told = await subscriptions.save({ id, kind: 'INCIDENT', minSeverity: 'CRITICAL' }, by)
+    expect(told).toMatchObject({ kind: 'INCIDENT', cron: '', minSeverity: 'CRITICAL' })
+    expect(subscriptions.nextRunAt(told)).toBeUndefined()
+    expect(await subscriptions.save({ id, cron: '', name: 'At once' }, by)).toMatchObject({ cron: '', name: 'At once' })
+    await expect(subscriptions.save({ id, kind: 'DAILY' }, by)).rejects.toMatchObject({
+      code: 'INVALID',
+      field: 'cron',
+    })
+  })
+
   it('that somebody has unsubscribed from stays so, for that address alone, until it is taken back', async () => {
     const who = { subscriptionId: 'sub_1', address: 'Ann@example.com' }
     await subscriptions.unsubscribe(who)
@@ -110,6 +122,9 @@ describe('what a subscription is to be', () => {
     [{ minSeverity: 'SEVERE' }, 'minSeverity'],
     [{ format: 'DOCX' }, 'format'],
     [{ enabled: 'yes' }, 'enabled'],
+    [{ kind: 'INCIDENT' }, 'cron'],
+    [{ kind: 'INCIDENT', cron: undefined, minSeverity: 'HIGH' }, 'minSeverity'],
+    [{ kind: 'INCIDENT', cron: undefined, format: 'CSV' }, 'format'],
   ] as [object, string][])('%j is refused, naming the field', (given, field) => {
     const check = () => checkSubscription({ ...DAILY, ...given })
     expect(check).toThrow(StoreError)
@@ -212,6 +227,7 @@ const run = async ({
       enqueue: (mailing, recipients) => Promise.resolve(queued.push({ mailing, recipients })),
     },
     reports,
+    newestIncident: () => undefined,
     isClosed: (to) => Promise.resolve(isClosed(to)),
     makes: false,
     now: () => clock,
@@ -269,6 +285,10 @@ describe('reports that are due', () => {
     for (let time = 0; time < 2; time++) await runs.sendTest(id, 'me@example.com')
     expect(new Set(queued.map(({ mailing }) => mailing.occasion)).size).toBe(2)
     await expect(runs.sendTest('sub_x', 'me@example.com')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    const incidents = await subscriptions.save({ ...DAILY, cron: undefined, kind: 'INCIDENT', services: ['shop'] }, by)
+    await expect(runs.sendTest(incidents.id, 'me@example.com')).rejects.toThrow(
+      'there is no incident yet that touches shop',
+    )
     await expect(runs.sendTest(id, 'me')).rejects.toMatchObject({ code: 'INVALID', field: 'recipient' })
     await runs.stop()
   })

@@ -13,7 +13,7 @@ import { findCampaign } from './campaigns.ts'
 import { Node } from './common.ts'
 import { mayReadPolicy } from './rate-limit-policies.ts'
 import { mayReadSubscription, SUBSCRIPTION_ID } from './report-subscriptions.ts'
-import { findReport, REPORT_ID } from './reports.ts'
+import { findReport, isReportId } from './reports.ts'
 import { findRequestLog, REQUEST_LOG_ID } from './request-logs.ts'
 
 const check = ({ principal }: Context, type: string, scope: Scope): void => {
@@ -59,7 +59,7 @@ builder.queryField('node', (t) =>
         const subscription = context.reports.subscriptions.get(id)
         return subscription && mayReadSubscription(context, subscription) ? subscription : null
       }
-      if (id.startsWith(REPORT_ID)) {
+      if (isReportId(id)) {
         check(context, 'SecurityReport', 'REPORTS_READ')
         return findReport(id, context) ?? null
       }

@@ -1,8 +1,8 @@
 import {
   type Delivery as DeliveryShape,
   type REPORT_FORMATS,
-  type REPORT_KINDS,
   type Subscription,
+  type SUBSCRIPTION_KINDS,
 } from '../../reports/index.ts'
 import { StoreError } from '../../store/index.ts'
 import { builder } from '../builder.ts'
@@ -13,13 +13,14 @@ import { type Page, pageOf } from './pages.ts'
 import { attempt, UserError, type UserErrorShape } from './user-errors.ts'
 
 export const ReportKindEnum = builder.enumType('ReportKind', {
-  description: 'Length of the period that a report is about, by the clocks of its time zone.',
+  description: 'Length of the period that a report is about, by the clocks of its time zone; or an incident.',
   values: {
     HOURLY: { description: 'An hour.' },
     DAILY: { description: 'A day.' },
     WEEKLY: { description: 'A week from Monday.' },
     MONTHLY: { description: 'A month.' },
-  } satisfies Record<(typeof REPORT_KINDS)[number], { description: string }>,
+    INCIDENT: { description: 'What detectors of severity CRITICAL found of one campaign in an hour, told of at once.' },
+  } satisfies Record<(typeof SUBSCRIPTION_KINDS)[number], { description: string }>,
 })
 
 export const ReportFormatEnum = builder.enumType('ReportFormat', {
@@ -50,9 +51,9 @@ const DeliveryStatusEnum = builder.enumType('DeliveryStatus', {
 })
 
 export const Delivery = builder.objectRef<DeliveryShape>('Delivery').implement({
-  description: 'A mail to one recipient.',
+  description: 'A mail to one recipient; of an incident also what a webhook was told.',
   fields: (t) => ({
-    recipient: t.exposeString('recipient', { description: 'To whom.' }),
+    recipient: t.exposeString('recipient', { description: 'To whom: an address, or "webhook" and its host.' }),
     status: t.field({
       type: DeliveryStatusEnum,
       description: 'What became of it.',
@@ -75,7 +76,7 @@ const ReportSubscription = builder.objectRef<Subscription>('ReportSubscription')
     id: t.id({ description: 'The same in every answer.', resolve: ({ id }) => id }),
     name: t.exposeString('name', { description: 'What people call it.' }),
     kind: t.expose('kind', { type: ReportKindEnum, description: 'What the report is about.' }),
-    cron: t.exposeString('cron', { description: 'Five fields, by the clocks of `timezone`.' }),
+    cron: t.exposeString('cron', { description: 'Five fields, by the clocks of `timezone`; empty of INCIDENT.' }),
     timezone: t.expose('timezone', { type: 'TimeZone', description: 'Of the schedule and of the report.' }),
     recipients: t.stringList({ description: 'Mail addresses.', resolve: ({ recipients }) => [...recipients] }),
     format: t.expose('format', { type: ReportFormatEnum, description: 'How it is mailed.' }),
@@ -88,13 +89,15 @@ const ReportSubscription = builder.objectRef<Subscription>('ReportSubscription')
       nullable: true,
       description: 'Suspicious addresses below it are left out.',
     }),
-    skipIfEmpty: t.exposeBoolean('skipIfEmpty', { description: 'No mail where nothing happened.' }),
+    skipIfEmpty: t.exposeBoolean('skipIfEmpty', {
+      description: 'No mail where nothing happened; means nothing of INCIDENT.',
+    }),
     enabled: t.exposeBoolean('enabled', { description: 'Whether it is sent at all.' }),
     version: t.exposeInt('version', { description: 'Rises with each change.' }),
     nextRunAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it is sent next; null: never.',
+      description: 'When it is sent next; null: never, or with the next incident.',
       resolve: (one, _args, { reports }) => reports.subscriptions.nextRunAt(one) ?? null,
     }),
     lastDelivery: t.field({
@@ -187,12 +190,15 @@ const ReportSubscriptionInput = builder.inputType('ReportSubscriptionInput', {
     id: t.id({ description: 'Of the one to change.' }),
     name: t.string({ description: '1 to 100 characters. Needed for a new one.' }),
     kind: t.field({ type: ReportKindEnum, description: 'Needed for a new one.' }),
-    cron: t.string({ description: 'Five fields such as 0 8 * * 1. Needed for a new one.' }),
+    cron: t.string({
+      description:
+        'Five fields such as 0 8 * * 1. Needed for a new one, and not allowed of INCIDENT, which is told of at once.',
+    }),
     timezone: t.field({ type: 'TimeZone', description: 'Default: UTC.' }),
     recipients: t.stringList({ description: '1 to 500 addresses. Needed for a new one.' }),
-    format: t.field({ type: ReportFormatEnum, description: 'Default: HTML.' }),
+    format: t.field({ type: ReportFormatEnum, description: 'Default: HTML, the only one of INCIDENT.' }),
     services: t.stringList({ description: 'Default: all.' }),
-    minSeverity: t.field({ type: SeverityEnum, description: 'Default: none.' }),
+    minSeverity: t.field({ type: SeverityEnum, description: 'Default: none. Of INCIDENT: none or CRITICAL.' }),
     skipIfEmpty: t.boolean({ description: 'Default: false.' }),
     enabled: t.boolean({ description: 'Default: true.' }),
   }),
@@ -238,7 +244,8 @@ builder.mutationField('sendTestReport', (t) =>
   t.field({
     type: Payload,
     authScopes: { scope: 'REPORTS_WRITE' },
-    description: 'Mails the report of the last whole period to one address, now. Scope REPORTS_WRITE.',
+    description:
+      'Mails the report of the last whole period, or the newest incident, to one address, now. Scope REPORTS_WRITE.',
     args: {
       id: t.arg.id({ required: true, description: 'Of the subscription.' }),
       recipient: t.arg.string({ required: true, description: 'A mail address.' }),

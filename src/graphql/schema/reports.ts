@@ -1,8 +1,11 @@
 import {
+  type Content,
+  type Delivery as DeliveryShape,
   idOf,
+  type IncidentContent,
+  incidentReport,
   lastReports,
   type Report,
-  type ReportContent,
   reportOf,
   type Section as SectionShape,
 } from '../../reports/index.ts'
@@ -19,10 +22,10 @@ import { SuspiciousIp } from './suspicious-ips.ts'
 /** A report by what it is about; it is built when more is asked. */
 interface Known {
   id: string
-  content: ReportContent
+  content: Content
 }
 
-const known = (content: ReportContent): Known => ({ id: idOf(content), content })
+const known = (content: Content): Known => ({ id: idOf(content), content })
 
 const rangeOf = ([from, to]: readonly [string, string]) => ({ from: new Date(from), to: new Date(to) })
 
@@ -57,27 +60,49 @@ const Section = builder.objectRef<SectionShape>('ReportSection').implement({
   }),
 })
 
-const built = ({ content }: Known, { reports }: Context): Promise<Report> => reports.preview(content)
+const built = async ({ content }: Known, { reports }: Context): Promise<Omit<Report, 'scope'>> =>
+  content.kind === 'INCIDENT' ? incidentReport(content) : reports.preview(content)
 
-const ofReport = (context: Context, { services }: ReportContent, field: string) => ({
+const ofReport = (context: Context, { services }: Content, field: string) => ({
   ...askerOf(context, `securityReports.${field}`),
   services,
 })
 
+/** Those that an incident names, as they are now, as far as the findings of its hour are kept. */
+const named = async (content: IncidentContent, first: number, context: Context) => {
+  const ids = content.suspiciousIpIds.slice(0, first)
+  const range = context.suspicious.rangeOf(rangeOf(content.period))
+  const found = await context.suspicious.get(ids, ofReport(context, content, 'topSuspiciousIps'), range)
+  return found.flatMap((each) => (each ? [{ ...each, range }] : []))
+}
+
+/** Who else is told of it is not for keys for some services. */
+const ofIncident = ({ posts }: IncidentContent, mails: readonly DeliveryShape[], context: Context): DeliveryShape[] => {
+  if (context.principal.services === null) return [...mails, ...posts]
+  return mails.filter(({ subscriptionId }) => {
+    const subscription = subscriptionId === null ? undefined : context.reports.subscriptions.get(subscriptionId)
+    return subscription !== undefined && mayReadSubscription(context, subscription)
+  })
+}
+
 const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
-  description: 'What happened in a period, against the one before. It is built when it is asked for.',
+  description:
+    'What happened in a period, against the one before, built when it is asked for; or an incident, as it was told of.',
   interfaces: [Node],
   isTypeOf: (value) => typeof value === 'object' && value !== null && 'content' in value,
   fields: (t) => ({
-    id: t.id({ description: 'The same for the same kind, period, time zone and services.', resolve: ({ id }) => id }),
+    id: t.id({
+      description: 'The same for the same kind, period, time zone and services; of an incident that of its notice.',
+      resolve: ({ id }) => id,
+    }),
     kind: t.field({
       type: ReportKindEnum,
-      description: 'Length of its period.',
+      description: 'Length of its period, or INCIDENT.',
       resolve: ({ content }) => content.kind,
     }),
     periodFrom: t.field({
       type: 'DateTime',
-      description: 'Beginning of its period.',
+      description: 'Beginning of its period; of an incident the hour in which it was found.',
       resolve: ({ content }) => new Date(content.period[0]),
     }),
     periodTo: t.field({
@@ -91,12 +116,12 @@ const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
       resolve: ({ content }) => content.timezone,
     }),
     services: t.stringList({
-      description: 'The only ones it is about; empty: all.',
+      description: 'The only ones it is about; empty: all. Of an incident those that it touches.',
       resolve: ({ content }) => [...(content.services ?? [])],
     }),
     generatedAt: t.field({
       type: 'DateTime',
-      description: 'When it was built for this answer.',
+      description: 'When it was built for this answer, or the incident recorded.',
       resolve: async (one, _args, context) => (await built(one, context)).generatedAt,
     }),
     headline: t.string({
@@ -110,7 +135,7 @@ const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
     }),
     totals: t.field({
       type: MetricSet,
-      description: 'Requests of its period, as requestAnalytics counts them.',
+      description: 'Requests of its period and services, as requestAnalytics counts them.',
       resolve: async ({ content }, _args, context, info) => {
         const input = {
           timeRange: rangeOf(content.period),
@@ -136,7 +161,8 @@ const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
     }),
     topSuspiciousIps: t.field({
       type: [SuspiciousIp],
-      description: 'Addresses that were flagged in its period, the highest score first.',
+      description:
+        'Addresses that were flagged in its period, the highest score first; of an incident those that it names, 10 at most.',
       args: { first: t.arg.int({ required: true, defaultValue: 10, description: '100 at most.' }) },
       resolve: async ({ content }, { first }, context) => {
         if (first < 1 || first > 100)
@@ -145,6 +171,7 @@ const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
           })
         const lastSeen = rangeOf(content.period)
         const range = context.suspicious.rangeOf(lastSeen)
+        if (content.kind === 'INCIDENT') return named(content, first, context)
         const list = context.suspicious.list({ lastSeen, first }, ofReport(context, content, 'topSuspiciousIps'))
         return (await list.page()).edges.map(({ node }) => ({ ...node, range }))
       },
@@ -155,13 +182,22 @@ const SecurityReport = builder.objectRef<Known>('SecurityReport').implement({
         format: t.arg({ type: ReportFormatEnum, required: true, defaultValue: 'HTML', description: 'What is there.' }),
         table: t.arg.string({ description: 'Of format CSV. Default: all figures.' }),
       },
-      resolve: ({ content }, { format, table }, { reports }) =>
-        reports.pages.urlOf(content, format, table ?? undefined),
+      resolve: ({ content }, { format, table }, { reports }) => {
+        if (content.kind === 'INCIDENT' && format === 'PDF')
+          throw publicError('INVALID_ARGUMENT', 'format is PDF; incidents are there as HTML, JSON and CSV', {
+            argument: 'format',
+          })
+        return reports.pages.urlOf(content, format, table ?? undefined)
+      },
     }),
     deliveries: t.field({
       type: [Delivery],
-      description: 'To whom it was mailed, and what became of that.',
-      resolve: ({ id }, _args, { reports }) => reports.deliveries.list(id),
+      description:
+        'To whom it was mailed, and what became of that. Of an incident, keys for some services see mails of subscriptions that they see.',
+      resolve: async ({ id, content }, _args, context) => {
+        const mails = await context.reports.deliveries.list(id)
+        return content.kind === 'INCIDENT' ? ofIncident(content, mails, context) : mails
+      },
     }),
   }),
 })
@@ -211,7 +247,7 @@ builder.queryField('securityReports', (t) =>
     type: SecurityReportConnection,
     authScopes: { scope: 'REPORTS_READ' },
     description:
-      'The reports of the last whole periods of a kind, newest first: 48 hours, 60 days, 26 weeks or 13 months. A key that is bound to services gets reports of these. Scope REPORTS_READ.',
+      'The reports of the last whole periods of a kind, newest first: 48 hours, 60 days, 26 weeks or 13 months; or all incidents that are kept. A key that is bound to services gets reports of these, and of incidents what touches these. Scope REPORTS_READ.',
     args: {
       kind: t.arg({
         type: ReportKindEnum,
@@ -219,22 +255,36 @@ builder.queryField('securityReports', (t) =>
         defaultValue: 'DAILY',
         description: 'Length of the periods.',
       }),
-      timezone: t.arg({ type: 'TimeZone', required: true, defaultValue: 'UTC', description: 'Whose days they are.' }),
+      timezone: t.arg({
+        type: 'TimeZone',
+        required: true,
+        defaultValue: 'UTC',
+        description: 'Whose days they are; incidents are in UTC.',
+      }),
       services: t.arg.stringList({ description: 'About these alone. Default: all that the key may see.' }),
       first: t.arg.int({ required: true, defaultValue: 10, description: '1,000 at most.' }),
       after: t.arg.string({ description: 'endCursor of the page before.' }),
     },
     resolve: (_root, { kind, timezone, services, first, after }, context) => {
-      const wanted = { kind, timezone, services: servicesOf(services, context) }
-      return pageOf(lastReports(wanted, new Date()).map(known), cursorOf, { first, after })
+      const about = servicesOf(services, context)
+      const contents =
+        kind === 'INCIDENT'
+          ? context.reports.notices.list(about)
+          : lastReports({ kind, timezone, services: about }, new Date())
+      return pageOf(contents.map(known), cursorOf, { first, after })
     },
   }),
 )
 
-export const REPORT_ID = 'rep_'
+const INCIDENT_ID = 'inc_'
+export const isReportId = (id: string): boolean => id.startsWith('rep_') || id.startsWith(INCIDENT_ID)
 
-/** Among those that are listed, and those of subscriptions, that the key may see. */
+/** Among incidents, reports that are listed, and those of subscriptions, that the key may see. */
 export const findReport = (id: string, context: Context): Known | undefined => {
+  if (id.startsWith(INCIDENT_ID)) {
+    const incident = context.reports.notices.get(id, context.principal.services)
+    return incident && known(incident)
+  }
   const subscriptions = context.reports.subscriptions.list().filter((one) => mayReadSubscription(context, one))
   const content = reportOf(id, context.principal.services, subscriptions, new Date())
   return content && known(content)

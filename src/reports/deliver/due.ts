@@ -1,4 +1,5 @@
-import { cronOf, type SubscriptionValues } from '../subscriptions.ts'
+import { cronOf } from '../schedule.ts'
+import type { SubscriptionValues } from '../subscriptions.ts'
 
 /**
  * The run that is due: the latest in (after, now]. After a downtime that is one run, whatever was missed; the reports of earlier runs

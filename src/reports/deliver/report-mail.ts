@@ -16,7 +16,7 @@ export interface ReportContent {
   format: ReportFormat
 }
 
-type Wanted = Pick<SubscriptionValues, 'kind' | 'timezone' | 'services' | 'minSeverity' | 'format'>
+type Wanted = Pick<SubscriptionValues, 'timezone' | 'services' | 'minSeverity' | 'format'> & { kind: ReportKind }
 
 /** The report of the last whole period before `at`. */
 export const contentOf = ({ kind, timezone, services, minSeverity, format }: Wanted, at: Date): ReportContent => {

@@ -5,7 +5,10 @@ import type { Logger } from 'pino'
 import type { ClickHouse } from '../../clickhouse/index.ts'
 import type { Redis } from '../../redis/index.ts'
 import { createVersions, StoreError } from '../../store/index.ts'
-import { asAddress, type Subscription, type Subscriptions } from '../subscriptions.ts'
+import { asAddress } from '../mail-address.ts'
+import { isScheduled } from '../schedule.ts'
+import type { Subscription, Subscriptions } from '../subscriptions.ts'
+import type { ReportKind } from '../types.ts'
 import type { Deliveries } from './deliveries.ts'
 import { due } from './due.ts'
 import { contentOf, type ReportMail } from './report-mail.ts'
@@ -26,6 +29,8 @@ export interface ReportRunsDependencies {
   subscriptions: Pick<Subscriptions, 'list' | 'get'>
   deliveries: Pick<Deliveries, 'enqueue'>
   reports: Pick<ReportMail, 'build'>
+  /** The newest incident that touches these services, as mails of it are made from; null: any. */
+  newestIncident: (services: readonly string[] | null) => { id: string; notice: unknown } | undefined
   /** Whether all that a report until `to` counts is there: the hours are closed. */
   isClosed: (to: Date) => Promise<boolean>
   /** False: this process only answers for what ran. */
@@ -42,9 +47,9 @@ export interface ReportRuns {
   catchUp: () => Promise<void>
   lastRun: (subscriptionId: string) => ReportRun | undefined
   /**
-   * The report of the last whole period, to one address, whoever has it already.
-   * @returns the id of the report
-   * @throws {StoreError} NOT_FOUND the subscription, INVALID the recipient; what the builder and ClickHouse throw
+   * The report of the last whole period, or the newest incident, to one address, whoever has it already.
+   * @returns the id of the report or incident
+   * @throws {StoreError} NOT_FOUND the subscription or an incident, INVALID the recipient; what the builder and ClickHouse throw
    */
   sendTest: (subscriptionId: string, recipient: string) => Promise<string>
 }
@@ -56,7 +61,8 @@ const AGAIN_AFTER_MS = 5 * MINUTE
 
 /** Makes the reports that are due and queues their mails. */
 export const createReportRuns = (dependencies: ReportRunsDependencies): ReportRuns => {
-  const { clickhouse, redis, log, dataDir, subscriptions, deliveries, reports, isClosed, makes } = dependencies
+  const { clickhouse, redis, log, dataDir, subscriptions, deliveries, reports, newestIncident, isClosed, makes } =
+    dependencies
   const { now = Date.now, pollMs = 15_000 } = dependencies
   const runs = createVersions<ReportRun>({ kind: 'report_run', clickhouse, redis, log, dataDir })
   /** By subscription, those that failed: when they are tried again. */
@@ -65,7 +71,7 @@ export const createReportRuns = (dependencies: ReportRunsDependencies): ReportRu
   let working: Promise<void> | undefined
   let stopped = false
 
-  const make = async (subscription: Subscription): Promise<void> => {
+  const make = async (subscription: Subscription & { kind: ReportKind }): Promise<void> => {
     const last = runs.get(subscription.id)?.value
     const after = new Date(Math.max(subscription.scheduledSince.getTime(), last ? Date.parse(last.at) : 0))
     const at = due(subscription, after, new Date(now()))
@@ -88,13 +94,29 @@ export const createReportRuns = (dependencies: ReportRunsDependencies): ReportRu
     log.info({ subscription: subscription.id, report: report.id, outcome: run.outcome }, 'a report was made')
   }
 
+  const newestOf = async (subscription: Subscription): Promise<{ reportId: string; content: unknown }> => {
+    if (isScheduled(subscription)) {
+      const content = contentOf(subscription, new Date(now()))
+      return { reportId: (await reports.build(content)).id, content }
+    }
+    const { id, services } = subscription
+    const incident = newestIncident(services.length === 0 ? null : services)
+    if (incident) return { reportId: incident.id, content: incident.notice }
+    const about = services.length === 0 ? '' : ` that touches ${services.join(', ')}`
+    throw new StoreError(
+      'NOT_FOUND',
+      `there is no incident yet${about}, so there is nothing that ${JSON.stringify(id)} could send`,
+      { field: 'id' },
+    )
+  }
+
   const makeAll = async (): Promise<void> => {
     const lease = await redis.acquire('report_runs')
     if (!lease) return
     try {
       // What another process has made meanwhile.
       await runs.refresh()
-      for (const subscription of subscriptions.list()) {
+      for (const subscription of subscriptions.list().filter(isScheduled)) {
         if (!lease.held() || stopped) return
         if ((failedUntil.get(subscription.id) ?? 0) > now()) continue
         try {
@@ -148,11 +170,10 @@ export const createReportRuns = (dependencies: ReportRunsDependencies): ReportRu
           `recipient is ${JSON.stringify(recipient.slice(0, 100))}; allowed is an address such as ops@example.com`,
           { field: 'recipient' },
         )
-      const content = contentOf(subscription, new Date(now()))
-      const report = await reports.build(content)
-      const mailing = { reportId: report.id, kind: subscription.kind, subscriptionId: null, content }
+      const { reportId, content } = await newestOf(subscription)
+      const mailing = { reportId, kind: subscription.kind, subscriptionId: null, content }
       await deliveries.enqueue({ ...mailing, occasion: `test:${randomUUID()}` }, [address])
-      return report.id
+      return reportId
     },
   }
 }

@@ -15,7 +15,7 @@ export interface Mailing {
   reportId: string
   /** Such as DAILY or INCIDENT. */
   kind: string
-  /** Null: asked for by hand, so that there is nothing to unsubscribe from. */
+  /** Null: asked for by hand, or by INCIDENT_TO, so that there is nothing to unsubscribe from. */
   subscriptionId: string | null
   /** What `render` makes the mail from, before and after a restart; what JSON can hold. */
   content: unknown

@@ -4,7 +4,8 @@ import { type ClickHouse, sql } from '../../clickhouse/index.ts'
 import { type Address, parseAddress } from '../../ratelimit/index.ts'
 import type { Redis } from '../../redis/index.ts'
 import { createVersions } from '../../store/index.ts'
-import { linkOf } from './notice.ts'
+import { linkOf, noticeFor } from './notice.ts'
+import { incidentsIn } from './notices.ts'
 import type { Incident } from './types.ts'
 
 /**
@@ -18,13 +19,14 @@ export const without = (
   const isOther = (ip: string): boolean => parseAddress(ip)?.counted !== counted
   const { notice } = incident
   const told = incident.told.filter(isOther)
+  const evidence = incident.evidence.filter(({ culprit }) => isOther(culprit.ip))
   const addresses = notice.addresses.filter(({ ip }) => isOther(ip))
-  if (told.length === incident.told.length && addresses.length === notice.addresses.length) return incident
+  if (told.length === incident.told.length && evidence.length === incident.evidence.length) return incident
   if (addresses.length === 0) return undefined
   // What was asked for most may have been asked for by nobody else.
   const left = { ...notice, addresses, target: null, link: linkOf(addresses.map(({ ip }) => ip)) }
   const words = [...left.sightings.map(({ summary }) => summary), left.campaign?.summary ?? ''].join(' ')
-  return words.includes(text) ? undefined : { ...incident, notice: left, told }
+  return words.includes(text) ? undefined : { ...incident, notice: left, told, evidence }
 }
 
 /**
@@ -40,19 +42,23 @@ export const forgetInNotices = async (
 ): Promise<void> => {
   const stored = createVersions<Incident>({ kind: 'incident', clickhouse, redis, log })
   await stored.refresh()
-  for (const { id, value } of stored.list()) {
-    const first = value && without(value, address)
-    if (first === undefined || first === value) continue
+  for (const incident of incidentsIn(stored)) {
+    const { id } = incident.notice
+    const first = without(incident, address)
+    if (first === undefined || first === incident) continue
     // Of the newest: a webhook may have been told meanwhile.
     const now = await stored.update(
       id,
       (current) => current?.value && (without(current.value, address) ?? current.value),
       { by: 'cli' },
     )
-    if (now.value === undefined) continue
-    await clickhouse.command(
-      sql`ALTER TABLE deliveries UPDATE content = ${JSON.stringify(now.value.notice)} WHERE report_id = ${id} AND kind = 'INCIDENT'`,
-      { comment: 'forget', maxExecutionSeconds: 3_600, settings: { mutations_sync: 2, log_queries: 0 } },
-    )
+    for (const { subscriptionId, services } of now.value?.mails ?? []) {
+      const content = noticeFor(now.value!, services)
+      if (content)
+        await clickhouse.command(
+          sql`ALTER TABLE deliveries UPDATE content = ${JSON.stringify(content)} WHERE report_id = ${id} AND kind = 'INCIDENT' AND subscription_id = ${subscriptionId ?? ''}`,
+          { comment: 'forget', maxExecutionSeconds: 3_600, settings: { mutations_sync: 2, log_queries: 0 } },
+        )
+    }
   }
 }

@@ -1,3 +1,6 @@
 export { forgetInNotices } from './forget.ts'
 export { createIncidents, type Incidents, type IncidentsDependencies } from './incidents.ts'
+export { createNotices, type IncidentContent, type Notices } from './notices.ts'
+export { createIncidentPage } from './page.ts'
 export { renderIncident } from './render.ts'
+export { incidentReport, type IncidentReport } from './report.ts'

@@ -8,14 +8,19 @@ export interface IncidentLook {
   publicUrl: string
   /** Lines that the geo databases' licences ask for. */
   attributions: readonly string[]
+  /** Absent: there is nothing to unsubscribe from. */
+  unsubscribeUrl?: string | undefined
 }
 
 const paragraph = (html: string, style = ''): string => `<p style="margin:0 0 12px;${style}">${html}</p>`
 const list = (items: readonly string[], style = ''): string =>
   `<ul style="margin:0 0 12px;padding-left:20px;${style}">${items.map((item) => `<li>${item}</li>`).join('')}</ul>`
 
-/** The mail of a notice: small, without pictures, so that it is read on a phone at night. */
-export const renderIncident = (content: unknown, { publicUrl, attributions }: IncidentLook): Rendered => {
+/** The mail of a notice, and its page: small, without pictures, so that it is read on a phone at night. */
+export const renderIncident = (
+  content: unknown,
+  { publicUrl, attributions, unsubscribeUrl }: IncidentLook,
+): Rendered => {
   const notice = content as Notice
   const words = wordsOf(notice)
   const link = absolute(publicUrl, notice.link)
@@ -43,7 +48,12 @@ export const renderIncident = (content: unknown, { publicUrl, attributions }: In
     paragraph(escape(words.blocked)),
     paragraph(`<b>What to do:</b> ${escape(words.advice)}`),
     paragraph(`<a href="${escape(link)}" style="color:${LIGHT.accent}">Look into it&nbsp;→</a>`),
-    ...foot.map((each) => paragraph(escape(each), `color:${LIGHT.soft};font-size:12px`)),
+    ...[
+      ...foot.map(escape),
+      ...(unsubscribeUrl
+        ? [`<a href="${escape(unsubscribeUrl)}" style="color:${LIGHT.accent}">Unsubscribe</a> from these notices.`]
+        : []),
+    ].map((each) => paragraph(each, `color:${LIGHT.soft};font-size:12px`)),
     '</div></body></html>',
   ].join('')
   const text = [
@@ -54,7 +64,7 @@ export const renderIncident = (content: unknown, { publicUrl, attributions }: In
     words.blocked,
     `What to do: ${words.advice}`,
     `Look into it: ${link}`,
-    foot.join('\n'),
+    [...foot, ...(unsubscribeUrl ? [`Unsubscribe: ${unsubscribeUrl}`] : [])].join('\n'),
   ].join('\n\n')
   return { subject: words.subject, html, text: `${text}\n`, images: [], attachments: [] }
 }

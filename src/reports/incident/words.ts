@@ -3,6 +3,7 @@ import { hostile, prose } from '../render/disarm.ts'
 import type { Culprit, Notice } from './types.ts'
 
 const LONGEST = 300
+const MOST_SERVICES = 20
 
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`
 
@@ -75,7 +76,10 @@ export const wordsOf = (notice: Notice): Words => {
         `${prose(summary, LONGEST)}${addresses > 1 ? ` (the strongest of ${addresses} addresses)` : ''}`,
     ),
     target: target === null ? null : hostile(target),
-    services: services.map((service) => hostile(service, 60)).join(', '),
+    services: [
+      ...services.slice(0, MOST_SERVICES).map((service) => hostile(service, 60)),
+      ...(services.length > MOST_SERVICES ? [`and ${services.length - MOST_SERVICES} more`] : []),
+    ].join(', '),
     who: addresses.map(culpritOf),
     rest: left > 0 ? `and ${count(left, 'more', 'more')}` : '',
     blocked: blockedOf(notice),
