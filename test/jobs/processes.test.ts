@@ -6,7 +6,7 @@ import { sql } from '../../src/clickhouse/index.ts'
 import type { JobRun } from '../../src/jobs/index.ts'
 import { testDatabase } from '../support/clickhouse.ts'
 import { insertLogs } from '../support/request-logs.ts'
-import { killAtRandom, startCounting } from './kills.ts'
+import { startCounting } from './kills.ts'
 import { at, counted, countingJob, makeTarget, testJobs, told } from './support.ts'
 
 const database = testDatabase()
@@ -125,11 +125,4 @@ it('answers with what is known where nobody does the work in time', async () => 
   const worker = await start({ job: seen.job, now })
   await worker.jobs.catchUp()
   expect(await jobs.get(run!.id)).toMatchObject({ status: 'SUCCEEDED', requestedBy: 'cli' })
-})
-
-it('a process killed at random moments leaves a state from which the next one ends right', async () => {
-  const env = { CLICKHOUSE_URL: database.url, NOW: String(now()), PAUSE_MS: '50' }
-  const killed = await killAtRandom(() => startCounting(env), { kills: 2, withinMs: 400 })
-  expect(killed).toBeGreaterThan(0)
-  expect(await counted(database.clickhouse)).toEqual(WHOLE)
 })

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 
@@ -8,11 +7,10 @@ import { expect, onTestFinished, test } from 'vitest'
 
 import { sql } from '../../src/clickhouse/index.ts'
 import type { Drop } from '../../src/middleware/index.ts'
-import { temporaryFolder, testApp } from '../support/app.ts'
+import { testApp } from '../support/app.ts'
 import { testDatabase } from '../support/clickhouse.ts'
 import { freePort } from '../support/free-port.ts'
 import { createGate } from '../support/gate.ts'
-import { startService } from '../support/process.ts'
 import { countOf, freshService, get, listen, serve, vedetteFor } from './support.ts'
 
 const database = testDatabase()
@@ -55,49 +53,6 @@ const timed = async (base: string): Promise<number[]> => {
   }
   return times.toSorted((a, b) => a - b)
 }
-
-test('Vedette killed and started again in the middle of the traffic: nothing is lost and nothing is stored twice', async () => {
-  const dataDir = await temporaryFolder()
-  const port = await freePort()
-  const start = () => startService({ dataDir, port, env: { CLICKHOUSE_URL: database.url } })
-  let service = start()
-  onTestFinished(async () => {
-    await service.kill('SIGKILL')
-    await rm(dataDir, { recursive: true, force: true })
-  })
-  await service.ready()
-  const name = freshService()
-  const { vedette } = vedetteFor({
-    url: service.url,
-    key: app.key,
-    service: name,
-    batch: { maxRows: 20, maxDelayMs: 20 },
-  })
-  const url = await serve(vedette.http(answer))
-  let served = 0
-  const stop = new AbortController()
-  const traffic = Promise.all(
-    Array.from({ length: 4 }, async () => {
-      while (!stop.signal.aborted) expect((await get(`${url}/${served++}`)).status).toBe(200)
-    }),
-  )
-  for (let round = 0; round < 3; round++) {
-    // Killed while it takes rows, so that some answers are lost behind rows that are on disk.
-    const { sent } = vedette.stats()
-    await expect.poll(() => vedette.stats().sent, { interval: 1 }).toBeGreaterThan(sent + 100)
-    await service.kill('SIGKILL')
-    service = start()
-    await service.ready()
-  }
-  stop.abort()
-  await traffic
-  expect(await vedette.flush({ deadlineMs: 20_000 })).toBe(true)
-  expect(vedette.stats()).toMatchObject({ queued: 0, sent: served, dropped: 0, rejected: 0 })
-  expect(vedette.stats().retried).toBeGreaterThan(0)
-  await expect
-    .poll(() => countOf(database.clickhouse, name), { timeout: 20_000 })
-    .toEqual({ rows: served, paths: served })
-}, 90_000)
 
 test('a batch is sent again with the same bytes and the same Idempotency-Key until it is taken', async () => {
   let refusals = 3

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,8 @@ declare module 'vitest' {
     /** Of the embedded engine; undefined where the tests run on a server. */
     clickhouseDataDir: string | undefined
     redisUrl: string
+    /** A folder with a file for each database that a test file may take over. */
+    spareDatabases: string
   }
 }
 
@@ -92,6 +94,9 @@ const startRedis = async (folder: string): Promise<{ url: string; stop: Stop }> 
 /** Starts both stores before the first test and stops them after the last. */
 export default async function setup(project: TestProject): Promise<Stop> {
   const folder = mkdtempSync(join(tmpdir(), 'vedette-test-'))
+  const spareDatabases = join(folder, 'spare')
+  mkdirSync(spareDatabases)
+  project.provide('spareDatabases', spareDatabases)
   const [clickhouse, redis] = await Promise.all([startClickHouse(folder), startRedis(folder)])
   project.provide('clickhouseUrl', clickhouse.url)
   project.provide('clickhouseDataDir', clickhouse.dataDir)

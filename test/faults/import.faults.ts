@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 
 import { temporaryFolder } from '../support/app.ts'
 import { testDatabase } from '../support/clickhouse.ts'
-import { expectStored, logLines, serviceBeside, textOf } from './import-support.ts'
+import { expectStored, logLines, serviceBeside, textOf } from '../cli/import-support.ts'
 
 const database = testDatabase()
 const beside = serviceBeside(database)
