@@ -93,10 +93,14 @@ it('a report is subscribed to, looked at as page, text and GraphQL with the same
   expect(mail.text).toContain(report.headline)
   expect(mail.html).toContain(report.headline)
   expect(mail.attachments.some(({ filename }) => filename?.endsWith('.csv'))).toBe(true)
-  const { securityReports: after } = await ask(
-    '{ securityReports(kind: HOURLY, first: 1) { nodes { deliveries { recipient status } } } }',
-  )
-  expect(after.nodes[0].deliveries).toEqual([{ recipient: 'ops@example.com', status: 'SENT' }])
+  const deliveries = async () => {
+    const { securityReports: after } = await ask(
+      '{ securityReports(kind: HOURLY, first: 1) { nodes { deliveries { recipient status } } } }',
+    )
+    return after.nodes[0].deliveries
+  }
+  // The file is there before it is recorded.
+  await expect.poll(deliveries).toEqual([{ recipient: 'ops@example.com', status: 'SENT' }])
   const { deleteReportSubscription } = await ask(
     'mutation ($id: ID!) { deleteReportSubscription(id: $id) { subscription { id } userErrors { message } } }',
     { id },

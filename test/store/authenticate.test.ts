@@ -1,14 +1,13 @@
 import type * as Crypto from 'node:crypto'
 
-import { expect, it, vi } from 'vitest'
+import { afterAll, expect, it, vi } from 'vitest'
 
-import { createKeyIndex } from '../../src/store/authenticate.ts'
 import { checkNewKey } from '../../src/store/record.ts'
 import { hashOf, newSecret } from '../../src/store/secret.ts'
 
-const compared = vi.hoisted(() => ({ count: 0 }))
-vi.mock('node:crypto', async (original) => {
-  const crypto = await original<typeof Crypto>()
+const compared = { count: 0 }
+vi.doMock('node:crypto', async (original) => {
+  const crypto = (await original()) as typeof Crypto
   return {
     ...crypto,
     timingSafeEqual: (...args: Parameters<typeof crypto.timingSafeEqual>) => {
@@ -16,6 +15,14 @@ vi.mock('node:crypto', async (original) => {
       return crypto.timingSafeEqual(...args)
     },
   }
+})
+
+// Files share modules: one that has the real crypto already is of no use.
+vi.resetModules()
+const { createKeyIndex } = await import('../../src/store/authenticate.ts')
+afterAll(() => {
+  vi.doUnmock('node:crypto')
+  vi.resetModules()
 })
 
 const version = (id: string, secret: string, revokedAt: string | null = null) => ({
