@@ -8,6 +8,7 @@ import type { ClickHouse } from '../clickhouse/index.ts'
 import type { Redis } from '../redis/index.ts'
 import { createFollow } from './follow.ts'
 import { createKeeper } from './keeper.ts'
+import { type Mark, pulseOf } from './pulse.ts'
 import { inSlices } from './slices.ts'
 import { createTable, supersedes } from './table.ts'
 import { type Change, StoreError, type Version, type Versions } from './types.ts'
@@ -50,7 +51,9 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
   let loaded = false
   let away = false
   let stopped = false
-  let timer: NodeJS.Timeout | undefined
+  /** Of the rows that were read last. */
+  let mark: Mark
+  let unfollow: (() => void) | undefined
   let unsubscribe: (() => void) | undefined
 
   const tell = (changed: readonly Version<T>[]): void => {
@@ -69,7 +72,7 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
     tell(changed)
   }
 
-  const follow = createFollow<T>({
+  const readNews = createFollow<T>({
     table,
     take,
     beforeAll: () => {
@@ -102,7 +105,7 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
       .catch(() => {})
       .then(() => {
         queued = undefined
-        last = follow().then(keeper.keep)
+        last = readNews().then(keeper.keep)
         return last
       })
     return queued
@@ -121,10 +124,9 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
     return !away
   }
 
-  const poll = async (): Promise<void> => {
-    const startedAt = performance.now()
-    await tryRefresh()
-    if (!stopped) timer = setTimeout(() => void poll(), Math.max(50, pollMs - (performance.now() - startedAt)))
+  const follow = async (now: Mark): Promise<void> => {
+    if (now !== undefined && now === mark) return
+    if (await tryRefresh()) mark = now
   }
 
   const start = async (): Promise<void> => {
@@ -137,7 +139,7 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
         log.warn(`starting with the ${known.size} known at ${saved.savedAt.toISOString()}`)
       }
     }
-    timer = setTimeout(() => void poll(), pollMs)
+    unfollow = pulseOf(clickhouse, pollMs).follow(kind, (now) => void follow(now))
   }
 
   /**
@@ -223,7 +225,7 @@ export const createVersions = <T>(dependencies: VersionsDependencies): Versions<
     stop: async () => {
       stopped = true
       unsubscribe?.()
-      clearTimeout(timer)
+      unfollow?.()
       await Promise.allSettled([last, queued])
       await keeper.stop()
     },
