@@ -47,7 +47,11 @@ export const createAttempt = (dependencies: AttemptDependencies) => {
   const later = (task: Task, reason: string): Change => {
     const dueAt = new Date(now() + retryAfterMs[Math.min(task.attempt, retryAfterMs.length) - 1]!)
     return dueAt.getTime() > task.queuedAt.getTime() + giveUpAfterMs
-      ? { task, state: 'FAILED', error: `given up after ${task.attempt} attempts: ${reason}` }
+      ? {
+          task,
+          state: 'FAILED',
+          error: `given up after ${task.attempt === 1 ? '1 attempt' : `${task.attempt} attempts`}: ${reason}`,
+        }
       : {
           task,
           state: 'QUEUED',
