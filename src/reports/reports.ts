@@ -21,7 +21,7 @@ import {
 import { createReportPages, type ReportPages } from './pages.ts'
 import { createIncidentPage, createNotices, type Notices, renderIncident } from './incident/index.ts'
 import { createPreviews, type Preview } from './previews.ts'
-import { createRenderer } from './render/index.ts'
+import { createRendererAside } from './render/index.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions.ts'
 import type { Renderer } from './types.ts'
 
@@ -66,7 +66,7 @@ export interface Reports {
 export const createReports = (dependencies: ReportsDependencies): Reports => {
   const { jobs, publicUrl, secret, sends } = dependencies
   const notices = createNotices(dependencies)
-  const renderer = createRenderer({ attributions: dependencies.attributions })
+  const renderer = createRendererAside({ attributions: dependencies.attributions })
   const builder = createReportBuilder(dependencies)
   const preview = createPreviews(builder)
   const mail = createReportMail({ builder, renderer, publicUrl })
@@ -124,7 +124,7 @@ export const createReports = (dependencies: ReportsDependencies): Reports => {
     stop: async () => {
       await runs.stop()
       await deliveries.stop()
-      await Promise.all([subscriptions.stop(), notices.stop()])
+      await Promise.all([subscriptions.stop(), notices.stop(), renderer.stop()])
     },
   }
 }

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 
-import { createRenderer } from '../../src/reports/render/index.ts'
+import { createRenderer, createRendererAside } from '../../src/reports/render/index.ts'
 import type { Figure, Report, Section, Table } from '../../src/reports/types.ts'
 import { readCsv } from './csv.ts'
 import { readPng } from './png.ts'
@@ -273,4 +273,16 @@ describe('a page', () => {
     expect(page).not.toContain('Unsubscribe')
     expect(page).not.toContain('attachment')
   })
+})
+
+it('is the same from a thread of its own, which can end in the middle and is started again when it is needed', async () => {
+  const aside = createRendererAside({ attributions: () => [ATTRIBUTION] })
+  onTestFinished(aside.stop)
+  const [first, second] = [0, 1].map(() => aside.mail(report, { publicUrl, unsubscribeUrl }))
+  expect(await first).toEqual(mail)
+  expect(await second).toEqual(mail)
+  const cut = expect(aside.page(report, { publicUrl })).rejects.toThrow('the service stops')
+  await aside.stop()
+  await cut
+  expect(await aside.page(report, { publicUrl })).toBe(page)
 })

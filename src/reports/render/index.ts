@@ -1,3 +1,4 @@
+export { createRendererAside, type RendererAside } from './aside.ts'
 export { brief } from './brief.ts'
 export { fileName } from './format.ts'
 export { reportJson } from './json.ts'
