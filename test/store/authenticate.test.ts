@@ -7,7 +7,7 @@ import { hashOf, newSecret } from '../../src/store/secret.ts'
 
 const compared = { count: 0 }
 vi.doMock('node:crypto', async (original) => {
-  const crypto = (await original()) as typeof Crypto
+  const crypto = await original<typeof Crypto>()
   return {
     ...crypto,
     timingSafeEqual: (...args: Parameters<typeof crypto.timingSafeEqual>) => {
