@@ -25,7 +25,7 @@ export interface Retention {
 /** What goes with time, beside what the tables' TTL lets go by itself. */
 export const createRetention = ({ clickhouse, log, anonymising, recordsForDays }: RetentionDependencies): Retention => {
   const runs = createRunCleaner(clickhouse, recordsForDays)
-  const versions = createVersionCleaner(clickhouse)
+  const versions = createVersionCleaner(clickhouse, recordsForDays)
   const anonymiser = anonymising && createAnonymiser(clickhouse, anonymising)
   return {
     job: {
