@@ -1,8 +1,9 @@
 import { absolute, escape, isolated, line, LONGEST } from '../render/disarm.ts'
+import { STYLES } from '../render/styles.ts'
 import { FONT, LIGHT, MONO } from '../render/theme.ts'
 import type { Rendered } from '../types.ts'
-import type { Notice } from './types.ts'
-import { wordsOf } from './words.ts'
+import type { Culprit, Notice } from './types.ts'
+import { networkOf, placeOf, type Words, wordsOf } from './words.ts'
 
 export interface IncidentLook {
   publicUrl: string
@@ -12,11 +13,87 @@ export interface IncidentLook {
   unsubscribeUrl?: string | undefined
 }
 
-const paragraph = (html: string, style = ''): string => `<p style="margin:0 0 12px;${style}">${html}</p>`
-const list = (items: readonly string[], style = ''): string =>
-  `<ul style="margin:0 0 12px;padding-left:20px;${style}">${items.map((item) => `<li>${item}</li>`).join('')}</ul>`
+const TABLE = 'role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"'
 
-/** The mail of a notice, and its page: small, without pictures, so that it is read on a phone at night. */
+/** One row with one cell, which a phone gives less room to the sides. */
+const band = (className: string, style: string, html: string): string =>
+  `<div class="pad ${className}" style="${style}"><table ${TABLE} style="border-radius:10px"><tbody><tr><td class="ink" style="padding:0 28px;color:${LIGHT.ink};font:14px/21px ${escape(FONT)};overflow-wrap:anywhere">${html}</td></tr></tbody></table></div>`
+
+const card = (title: string, html: string): string =>
+  `${band(
+    'card',
+    `background-color:${LIGHT.card};border-radius:10px;padding-bottom:18px`,
+    `<h2 class="accent" style="margin:0;padding:22px 0 4px;font-size:13px;line-height:18px;color:${LIGHT.accent}">${title}</h2>${html}`,
+  )}<div style="line-height:14px">&nbsp;</div>`
+
+const paragraph = (html: string, style = ''): string => `<p style="margin:0;padding:0 0 12px;${style}">${html}</p>`
+
+const whatToDo = (advice: string, link: string): string =>
+  `<table ${TABLE}><tr><td class="tint mark ink" style="background-color:${LIGHT.tint};border-left:3px solid ${LIGHT.accent};padding:11px 14px;color:${LIGHT.ink}"><b class="accent" style="color:${LIGHT.accent}">What to do</b><br>${escape(advice)}<br><a href="${escape(link)}" style="display:inline-block;margin:10px 0 4px;padding:7px 14px;border-radius:6px;background-color:${LIGHT.accent};color:${LIGHT.card};font-weight:600;text-decoration:none">Look into it&nbsp;→</a></td></tr></table>`
+
+const fact = ([name, text]: readonly [string, string]): string =>
+  paragraph(
+    `<span class="soft" style="font-size:12px">${name}</span><br><span style="font-family:${escape(MONO)};font-size:13px"><bdi>${escape(text)}</bdi></span>`,
+    'padding-bottom:8px',
+  )
+
+/** On a phone each row is a card of its own, as in reports. */
+const whoTable = (addresses: readonly Culprit[]): string => {
+  const columns = [
+    { title: 'Address', of: ({ ip }: Culprit) => ip, className: 'first mono long' },
+    { title: 'Country', of: placeOf, className: '' },
+    { title: 'Network', of: networkOf, className: 'long' },
+    { title: 'Score', of: ({ score }: Culprit) => String(Math.round(score)), className: 'n' },
+    { title: 'Blocked', of: ({ isBlocked }: Culprit) => (isBlocked ? 'yes' : 'no'), className: '' },
+  ].filter(({ of }) => addresses.some((address) => of(address) !== ''))
+  const head = columns.map(({ title }) => `<th align="left">${title}</th>`).join('')
+  const rows = addresses.map((address) => {
+    const cells = columns.map(({ title, of, className }, index) => {
+      const text = of(address)
+      const label = index === 0 ? '' : `<span class="of" style="display:none">${title}&nbsp;</span>`
+      return `<td class="${className}${text === '' ? ' none' : ''}">${label}<bdi>${escape(text || '–')}</bdi></td>`
+    })
+    return `<tr class="row">${cells.join('')}</tr>`
+  })
+  return `<table class="rows ink" width="100%" cellpadding="0" cellspacing="0" border="0" style="font-size:13px;line-height:18px;color:${LIGHT.ink}"><tr class="head">${head}</tr>${rows.join('')}</table>`
+}
+
+const factsOf = ({ campaign, target, services }: Words): (readonly [string, string])[] => [
+  ...(campaign === null ? [] : [['Campaign', campaign] as const]),
+  ...(target === null ? [] : [['Most asked for', target] as const]),
+  ...(services === '' ? [] : [['Services', services] as const]),
+]
+
+const htmlOf = (notice: Notice, words: Words, link: string, foot: readonly string[]): string => {
+  const [first = '', ...others] = words.sightings.map((each) => paragraph(escape(each)))
+  return [
+    '<!doctype html><html lang="en" dir="ltr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">',
+    '<meta name="color-scheme" content="light dark"><meta name="supported-color-schemes" content="light dark"><meta name="format-detection" content="telephone=no,date=no,address=no,email=no,url=no"><meta name="referrer" content="no-referrer">',
+    `<title>${escape(words.subject)}</title><style>${STYLES}</style></head>`,
+    `<body class="ground" style="margin:0;background-color:${LIGHT.ground}"><table class="ground" ${TABLE} style="background-color:${LIGHT.ground}"><tr><td></td><td width="600" style="width:600px;max-width:600px">`,
+    band(
+      '',
+      'padding:30px 0 22px',
+      `<p class="soft" style="margin:0;font-size:13px;color:${LIGHT.soft}"><b class="bad" style="color:${LIGHT.bad}">Vedette incident</b> &nbsp;${escape(words.hour)}</p><h1 style="margin:0;padding:8px 0 0;font-size:23px;line-height:1.25;letter-spacing:-0.3px">${escape(words.title)}</h1>`,
+    ),
+    card(
+      'What was found',
+      `<div style="font-size:17px;line-height:25px">${first}</div>${others.join('')}${whatToDo(words.advice, link)}`,
+    ),
+    card(
+      'Who did it',
+      `${paragraph(escape(words.blocked), 'font-size:17px;line-height:25px')}${whoTable(notice.addresses)}${words.rest === '' ? '' : paragraph(escape(words.rest), 'padding-top:8px')}<div style="line-height:12px">&nbsp;</div>${factsOf(words).map(fact).join('')}`,
+    ),
+    band(
+      '',
+      'padding:10px 0 36px',
+      `<p class="soft" style="margin:0;font-size:12px;line-height:19px">${foot.join('<br>')}</p>`,
+    ),
+    '</td><td></td></tr></table></body></html>',
+  ].join('')
+}
+
+/** The mail of a notice, and its page: of one look with reports, but small and without pictures, so that it is read on a phone at night. */
 export const renderIncident = (
   content: unknown,
   { publicUrl, attributions, unsubscribeUrl }: IncidentLook,
@@ -24,43 +101,23 @@ export const renderIncident = (
   const notice = content as Notice
   const words = wordsOf(notice)
   const link = absolute(publicUrl, notice.link)
-  const who = [...words.who, ...(words.rest ? [words.rest] : [])]
   const foot = [`Made by Vedette at ${publicUrl}. ${notice.id}`, ...attributions].map((each) =>
     line(each, LONGEST.sentence),
   )
-  const facts = [
-    ...(words.campaign === null ? [] : [['Campaign', words.campaign]]),
-    ...(words.target === null ? [] : [['Most asked for', words.target]]),
-    ...(words.services === '' ? [] : [['Services', words.services]]),
-  ] as [string, string][]
-  const html = [
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-    `<meta name="color-scheme" content="light"><title>${escape(words.subject)}</title></head>`,
-    `<body style="margin:0;padding:16px;background:${LIGHT.card};color:${LIGHT.ink};font:15px/22px ${escape(FONT)};overflow-wrap:anywhere">`,
-    '<div style="max-width:600px;margin:0 auto">',
-    paragraph(`<b style="color:${LIGHT.bad}">Incident</b>`),
-    `<h1 style="margin:0 0 12px;font-size:20px;line-height:27px">${escape(words.what)}</h1>`,
-    list(words.sightings.map(escape)),
-    ...facts.map(([name, text]) =>
-      paragraph(`<b>${name}:</b> <span style="font-family:${escape(MONO)};font-size:13px">${escape(text)}</span>`),
-    ),
-    list(who.map(escape), `font-family:${escape(MONO)};font-size:13px`),
-    paragraph(escape(words.blocked)),
-    paragraph(`<b>What to do:</b> ${escape(words.advice)}`),
-    paragraph(`<a href="${escape(link)}" style="color:${LIGHT.accent}">Look into it&nbsp;→</a>`),
-    ...[
-      ...foot.map(escape),
-      ...(unsubscribeUrl
-        ? [`<a href="${escape(unsubscribeUrl)}" style="color:${LIGHT.accent}">Unsubscribe</a> from these notices.`]
-        : []),
-    ].map((each) => paragraph(each, `color:${LIGHT.soft};font-size:12px`)),
-    '</div></body></html>',
-  ].join('')
+  const html = htmlOf(notice, words, link, [
+    ...foot.map(escape),
+    ...(unsubscribeUrl
+      ? [
+          `<a class="accent" href="${escape(unsubscribeUrl)}" style="color:${LIGHT.accent};text-decoration:none">Unsubscribe</a> from these notices.`,
+        ]
+      : []),
+  ])
+  const facts = factsOf(words)
   const text = [
     words.what,
     words.sightings.map((each) => `- ${isolated(each)}`).join('\n'),
     ...(facts.length === 0 ? [] : [facts.map(([name, each]) => `${name}: ${isolated(each)}`).join('\n')]),
-    who.map((each) => `- ${isolated(each)}`).join('\n'),
+    [...words.who, ...(words.rest ? [words.rest] : [])].map((each) => `- ${isolated(each)}`).join('\n'),
     words.blocked,
     `What to do: ${words.advice}`,
     `Look into it: ${link}`,
