@@ -72,7 +72,7 @@ const groupTies = ({ groups }: Traits): Tie[] =>
     kind: NETWORK_KEY.test(key) ? 'NETWORK' : 'FINGERPRINT',
     key: `group ${detector} ${key}`,
     least: LEAST,
-    summary: (count) => `${of(count)} that ${detector} found together: ${shortened(key)}`,
+    summary: (count) => `${of(count)} that ${detector.replaceAll('_', ' ')} found together: ${shortened(key)}`,
   }))
 
 const agentTies = ({ userAgents, referers }: Traits): Tie[] =>
@@ -133,8 +133,14 @@ const spellsOf = (suspects: readonly Traits[]): Map<string, Spell[]> => {
   )
 }
 
-const at = (hour: number): string => `${new Date(hour * 1_000).toISOString().slice(0, 16)}Z`
-const during = ({ from, to }: Spell): string => `from ${at(from)} to ${at(to + HOUR)}`
+const at = (hour: number): string => new Date(hour * 1_000).toISOString().slice(0, 16).replace('T', ' ')
+
+/** `2026-11-24 07:00–09:00 UTC`, over midnight `2026-11-23 22:00–2026-11-24 01:00 UTC`. */
+const during = ({ from, to }: Spell): string => {
+  const [start, end] = [at(from), at(to + HOUR)]
+  const day = start.slice(0, 11)
+  return `${start}–${end.startsWith(day) ? end.slice(day.length) : end} UTC`
+}
 
 const targetTies = (traits: Traits, spells: ReadonlyMap<string, Spell[]>): Tie[] =>
   [...new Set(traits.targets.map(({ path }) => path))]
