@@ -42,8 +42,12 @@ export interface Figure {
 export interface Column {
   key: string
   title: string
-  /** `hostile`: text that a visitor chose (path, user agent, referer); the renderer shortens and disarms it. */
-  kind: 'text' | 'hostile' | 'address' | 'country' | 'time' | Unit
+  /**
+   * - `hostile`: text that a visitor chose (path, user agent, referer); the renderer shortens and disarms it
+   * - `words`: a sentence with such text in it: disarmed as well, in letters for reading
+   * - `enum`: a value of the API such as FALSE_POSITIVE; readers get it as words, files as it is
+   */
+  kind: 'text' | 'hostile' | 'words' | 'enum' | 'address' | 'country' | 'time' | Unit
 }
 
 export type Cell = string | number | Date | null | readonly string[]

@@ -4,6 +4,7 @@ import type { Buckets } from './calendar.ts'
 import type { QuestionName } from './questions.ts'
 import type { SectionFile } from './read.ts'
 import type { Severity } from './severity.ts'
+import { before, sentence } from './words.ts'
 
 /** What a report is told of one suspicious address; src/detection has more. */
 export interface Suspect {
@@ -103,21 +104,29 @@ export type MakeSection = (work: Work) => Promise<Made>
 /** As the store gives a condition: of some expressions 0 or 1. */
 export type Flag = boolean | 0 | 1
 
-/** A line over the period, with the period before as a second one. `values` by the beginning of the bucket in seconds. */
+/** How long a point of a chart is. */
+const EACH = { HOURLY: 'five minutes', DAILY: 'hour', WEEKLY: 'day', MONTHLY: 'day' } as const
+
+/**
+ * A line over the period, with the period before as a second one. `values` by the beginning of the bucket in seconds; `alt` ends what
+ * begins with the title.
+ */
 export const lineChart = (
-  { buckets }: Pick<Work, 'buckets'>,
-  chart: Pick<Chart, 'title' | 'alt' | 'unit'> & { name: string },
+  { buckets, scope: { kind } }: Pick<Work, 'buckets' | 'scope'>,
+  { name, unit, alt }: Pick<Chart, 'alt' | 'unit'> & { name: string },
   values: ReadonlyMap<number, number>,
 ): Chart => {
-  const { name, ...rest } = chart
+  const title = `${name} per ${EACH[kind]}`
   const at = (start: number | null): number | null => (start === null ? null : (values.get(start / 1_000) ?? 0))
   return {
     kind: 'line',
-    ...rest,
+    title,
+    alt: `${title}: ${alt}`,
+    unit,
     categories: buckets.points.map(({ start }) => new Date(start)),
     series: [
       { name, values: buckets.points.map(({ start }) => at(start)) },
-      { name: `${name}, period before`, values: buckets.points.map(({ previous }) => at(previous)), previous: true },
+      { name: sentence(before(kind)), values: buckets.points.map(({ previous }) => at(previous)), previous: true },
     ],
   }
 }

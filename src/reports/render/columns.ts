@@ -66,9 +66,15 @@ export const rest = ({ moreRows, moreColumns }: ShownTable): string =>
 
 export const longestWord = (text: string): number => Math.max(...text.split(/[\s_/-]/).map(({ length }) => length))
 
-/** In HTML: words may stand below each other, numbers and times may not; long texts can be broken. */
+/** A cell of more lines makes a table that nobody reads down. */
+const MOST_LINES = 4
+const WIDEST = 28
+
+/** In HTML: words may stand below each other, some lines of them, numbers and times may not; long texts can be broken. */
 export const htmlWidthOf = (column: Column, [title = '', ...texts]: readonly string[]): number => {
   const whole = isNumeric(column) || column.kind === 'time'
-  const widest = Math.max(0, ...texts.map((text) => (whole ? text.length : Math.min(longestWord(text), 16))))
+  const inLines = (text: string): number =>
+    Math.max(Math.min(longestWord(text), 16), Math.min(WIDEST, Math.ceil(text.length / MOST_LINES)))
+  const widest = Math.max(0, ...texts.map((text) => (whole ? text.length : inLines(text))))
   return Math.max(Math.min(longestWord(title), 16), widest)
 }

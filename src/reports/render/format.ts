@@ -71,8 +71,10 @@ const difference = (value: number, previous: number, unit: Unit): string => {
 export const change = ({ value, previous, unit, more }: Figure): Change | null => {
   if (value === null || previous === null) return null
   const was = number(previous, unit)
-  // What reads the same has not changed, whatever the last digits say.
-  if (number(value, unit) === was) return { text: 'unchanged', was: null, judgement: 'neutral' }
+  // What reads the same has not changed, whatever the last digits say; nor has what changed by 0.0 points.
+  const points = unit === 'ratio' ? 100 : unit === 'percent' ? 1 : undefined
+  const isTiny = points !== undefined && previous !== 0 && Math.abs(value - previous) * points < 0.05
+  if (isTiny || number(value, unit) === was) return { text: 'unchanged', was: null, judgement: 'neutral' }
   const judgement = more === 'neutral' ? 'neutral' : value > previous === (more === 'good') ? 'good' : 'bad'
   return { text: difference(value, previous, unit), was: previous === 0 ? null : was, judgement }
 }
@@ -138,9 +140,10 @@ export const services = ({ services: names }: ReportScope): string => {
   return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
+const WORDS: ReadonlySet<Column['kind']> = new Set(['text', 'hostile', 'words', 'enum', 'address', 'country', 'time'])
+
 /** Whether columns of this kind stand to the right. */
-export const isNumeric = ({ kind }: Column): boolean =>
-  kind !== 'text' && kind !== 'hostile' && kind !== 'address' && kind !== 'country' && kind !== 'time'
+export const isNumeric = ({ kind }: Column): boolean => !WORDS.has(kind)
 
 /** Stands where nothing is known. */
 export const NOTHING = '–'
@@ -154,7 +157,9 @@ export const cell = (value: Cell | undefined, column: Column, timezone: string, 
     const shown = value.map((each) => cell(each, column, timezone, LONGEST.label))
     return shown.length === 0 ? NOTHING : cut(shown.join(', '), longest ?? LONGEST.cell)
   }
-  if (column.kind === 'hostile') return hostile(value, longest)
+  if (column.kind === 'hostile' || column.kind === 'words')
+    return hostile(value, longest ?? (column.kind === 'words' ? LONGEST.cell : LONGEST.hostile))
+  if (column.kind === 'enum') return prose(value.toLowerCase().replaceAll('_', ' '), longest ?? LONGEST.cell)
   const text = column.kind === 'country' ? countryName(value) || value : value
   return prose(text, longest ?? LONGEST.cell)
 }

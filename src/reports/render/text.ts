@@ -90,7 +90,7 @@ const sectionText = (section: Section, timezone: string, publicUrl: string): str
     ...(section.advice === null ? [] : [folded(`What to do: ${isolated(prose(section.advice, LONGEST.sentence))}`)]),
     ...(section.figures.length === 0 ? [] : [figureLines(section.figures), linkLines(section.figures, publicUrl)]),
     ...section.charts.map(({ title, alt }) =>
-      folded(`${prose(title, LONGEST.title)}: ${prose(alt, LONGEST.sentence)}`),
+      folded(prose(alt.startsWith(title) ? alt : `${title}: ${alt}`, LONGEST.sentence)),
     ),
     ...section.tables.map((table) => tableLines(table, timezone, publicUrl)),
   ].join('\n\n')

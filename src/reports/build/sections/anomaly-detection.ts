@@ -60,7 +60,7 @@ export const anomalyDetection: MakeSection = async (work) => {
       poor.length > 0
         ? `More often wrong than right: ${listed(poor.map(({ detector }) => detector))}; raise the threshold, add exceptions, or set REPORT_ONLY.`
         : (reviewed.share ?? 1) < 0.5
-          ? `Of ${counted(reviewed.flagged, 'flagged address', 'flagged addresses')} ${counted(reviewed.reviewed, 'has', 'have')} a verdict: say of more of them whether they were attackers, since precision is counted by it.`
+          ? `${reviewed.reviewed === 0 ? 'No flagged address has' : `Only ${percent(reviewed.share!)} of the flagged addresses have`} a verdict: say of more of them whether they were attackers, since precision is counted by it.`
           : null,
     figures: [
       { label: 'Findings', value: now, unit: 'findings', previous: then, more: 'neutral', link },
@@ -122,7 +122,7 @@ export const anomalyDetection: MakeSection = async (work) => {
           { key: 'low', title: 'At least (95 %)', kind: 'ratio' },
           { key: 'high', title: 'At most (95 %)', kind: 'ratio' },
           { key: 'note', title: 'Note', kind: 'text' },
-          { key: 'mode', title: 'Mode', kind: 'text' },
+          { key: 'mode', title: 'Mode', kind: 'enum' },
         ],
         rows,
         shown: 15,

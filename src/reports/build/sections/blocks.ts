@@ -25,6 +25,13 @@ export const blocks: MakeSection = async (work) => {
   const fresh = entries.filter(({ current }) => Boolean(current))
   const numberOf = (source: Entry['source'], isCurrent: boolean): number =>
     entries.filter((entry) => entry.source === source && Boolean(entry.current) === isCurrent).length
+  /** An automatic reason as a reader takes it: the detector by its name, without the hour that stands beside it. */
+  const whyOf = ({ source, reason }: Entry): string =>
+    source === 'AUTOMATIC'
+      ? reason
+          .replace(/^\w+(?=: )/, (id) => work.detectorQueries.detectors.get(id)?.name ?? id)
+          .replace(/ in the hour from \S+$/, '')
+      : reason
   const still = fresh.filter(inForce)
   const [now, then] = [
     denied.reduce((sum, row) => sum + Number(row.denied), 0),
@@ -47,7 +54,7 @@ export const blocks: MakeSection = async (work) => {
     lead:
       fresh.length === 0
         ? `Nothing was put on the block list; ${before(scope.kind)} it was ${counted(previous, 'entry', 'entries')}. The list kept out ${counted(now, 'request')}.`
-        : `${counted(fresh.length, 'block')} came on the list (${count(automatic)} automatic, ${count(fresh.length - automatic)} otherwise), ${count(still.length)} of them still in force; ${before(scope.kind)} it was ${count(previous)}. The list kept out ${counted(now, 'request')}.`,
+        : `${counted(fresh.length, 'block')} came on the list (${count(automatic)} by detectors, ${count(fresh.length - automatic)} by people or feeds), ${count(still.length)} of them still in force; ${before(scope.kind)} it was ${count(previous)}. The list kept out ${counted(now, 'request')}.`,
     advice:
       takenOff > 0
         ? `${counted(takenOff, 'automatic block was', 'automatic blocks were')} taken off again: if detectors were wrong, give a verdict and an exception.`
@@ -80,16 +87,18 @@ export const blocks: MakeSection = async (work) => {
         title: 'New blocks',
         columns: [
           { key: 'cidr', title: 'Address', kind: 'address' },
-          { key: 'source', title: 'Source', kind: 'text' },
-          { key: 'reason', title: 'Reason', kind: 'hostile' },
-          { key: 'created', title: 'From', kind: 'time' },
+          { key: 'why', title: 'Why', kind: 'words' },
+          { key: 'source', title: 'Source', kind: 'enum' },
           { key: 'expires', title: 'Until', kind: 'time' },
-          { key: 'inForce', title: 'In force', kind: 'text' },
           { key: 'denied', title: 'Denied', kind: 'requests' },
+          { key: 'inForce', title: 'In force', kind: 'text' },
+          { key: 'created', title: 'From', kind: 'time' },
           { key: 'createdBy', title: 'By', kind: 'text' },
+          { key: 'reason', title: 'Reason', kind: 'words' },
         ],
         rows: fresh.map((entry) => ({
           cidr: entry.cidr,
+          why: whyOf(entry),
           source: entry.source,
           reason: entry.reason,
           created: new Date(Number(entry.created)),

@@ -10,7 +10,7 @@ interface Route {
 }
 
 export const errors: MakeSection = async (work) => {
-  const { scope, buckets } = work
+  const { scope } = work
   const [routes, series] = await Promise.all([
     work.rows<Route>('routes'),
     work.rows<{ bucket: number; errors: string; requests: string }>('series'),
@@ -63,12 +63,11 @@ export const errors: MakeSection = async (work) => {
         ? []
         : [
             lineChart(
-              { buckets },
+              work,
               {
-                title: 'Server errors',
                 name: 'Server errors',
                 unit: 'requests',
-                alt: `Server errors over the period: ${count(now)}, ${count(then)} ${before(scope.kind)}.`,
+                alt: `${count(now)} in all, ${count(then)} ${before(scope.kind)}.`,
               },
               new Map(series.map(({ bucket, errors }) => [bucket, Number(errors)])),
             ),

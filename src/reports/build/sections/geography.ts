@@ -1,5 +1,5 @@
 import { countryName } from '../../../geo/index.ts'
-import { before, count, counted, listed, percent } from '../words.ts'
+import { before, count, counted, listed, percent, sentence } from '../words.ts'
 import { type MakeSection, share } from '../work.ts'
 
 interface Country {
@@ -10,7 +10,8 @@ interface Country {
   denied: string
 }
 
-const IN_CHART = 10
+// The table below it has more.
+const IN_CHART = 6
 /** Below this share of all requests a new country is a traveller. */
 const LEAST_SHARE = 0.01
 
@@ -93,7 +94,7 @@ export const geography: MakeSection = async (work) => {
               categories: shown.map(({ country }) => nameOf(country)),
               series: [
                 { name: 'Requests', values: shown.map(({ requests }) => requests) },
-                { name: 'Requests, period before', values: shown.map(({ previous }) => previous), previous: true },
+                { name: sentence(before(scope.kind)), values: shown.map(({ previous }) => previous), previous: true },
               ],
             },
           ],
@@ -112,7 +113,7 @@ export const geography: MakeSection = async (work) => {
         ],
         rows: all.map((row) => ({
           ...row,
-          country: row.country || null,
+          country: row.country || 'Unknown',
           share: share(row.requests, total),
           isNew: fresh.includes(row) ? 'new' : null,
         })),

@@ -78,7 +78,7 @@ export const pipeline: MakeSection = async (work) => {
               columns: [
                 { key: 'hour', title: 'Hour', kind: 'time' },
                 { key: 'attempt', title: 'Attempt', kind: 'none' },
-                { key: 'error', title: 'Why', kind: 'hostile' },
+                { key: 'error', title: 'Why', kind: 'words' },
               ],
               rows: failures.map(({ hour, attempt, error }) => ({ hour: new Date(hour * 1_000), attempt, error })),
               shown: 10,

@@ -114,10 +114,9 @@ export const rateLimits: MakeSection = async (work) => {
             lineChart(
               work,
               {
-                title: 'Limited requests',
-                name: 'Limited',
+                name: 'Limited requests',
                 unit: 'requests',
-                alt: `Limited requests over the period: ${count(value(totals.limited))}, ${count(value(earlier.limited))} ${before(scope.kind)}.`,
+                alt: `${count(value(totals.limited))} in all, ${count(value(earlier.limited))} ${before(scope.kind)}.`,
               },
               new Map(series.map(({ bucket, limited }) => [bucket, Number(limited)])),
             ),

@@ -1,4 +1,4 @@
-import type { Figure } from '../../types.ts'
+import type { Figure, ReportScope } from '../../types.ts'
 import { before, changed, count, counted, percent, sentence } from '../words.ts'
 import { byPeriod, type Flag, lineChart, type MakeSection, share } from '../work.ts'
 
@@ -41,6 +41,15 @@ const adviceOf = (
   return null
 }
 
+/** As much of the date as its period leaves open: `at 16:00`, `on Tuesday at 16:00`, `on 24 November at 16:00`. */
+const clockOf = ({ kind, timezone }: ReportScope) => {
+  const formatOf = (parts: Intl.DateTimeFormatOptions) =>
+    new Intl.DateTimeFormat('en-GB', { ...parts, timeZone: timezone, hourCycle: 'h23' })
+  const clock = formatOf({ hour: '2-digit', minute: '2-digit' })
+  const day = formatOf(kind === 'WEEKLY' ? { weekday: 'long' } : { day: 'numeric', month: 'long' })
+  return (at: number): string => `${kind === 'DAILY' ? '' : `on ${day.format(at)} `}at ${clock.format(at)}`
+}
+
 export const requestVolume: MakeSection = async (work) => {
   const { scope } = work
   const [totals, services, series, busiest] = await Promise.all([
@@ -78,7 +87,7 @@ export const requestVolume: MakeSection = async (work) => {
   const when =
     scope.kind === 'HOURLY' || !top
       ? ''
-      : `; the busiest hour began ${new Intl.DateTimeFormat('en-GB', { timeZone: scope.timezone, weekday: 'long', hour: '2-digit', minute: '2-digit' }).format(top.hour * 1_000)} with ${counted(Number(top.requests), 'request')}`
+      : `; the busiest hour began ${clockOf(scope)(top.hour * 1_000)} with ${counted(Number(top.requests), 'request')}`
   const isFirst = then.requests === 0
   const trend = isFirst ? counted(now.requests, 'request') : `requests ${changed(now.requests, then.requests)}`
   const failed = `of which ${percent(rate ?? 0)} failed`
@@ -117,10 +126,9 @@ export const requestVolume: MakeSection = async (work) => {
       lineChart(
         work,
         {
-          title: 'Requests',
           name: 'Requests',
           unit: 'requests',
-          alt: `Requests over the period: ${count(now.requests)}, ${count(then.requests)} ${before(scope.kind)}.`,
+          alt: `${count(now.requests)} in all, ${count(then.requests)} ${before(scope.kind)}.`,
         },
         new Map(series.map(({ bucket, requests }) => [bucket, Number(requests)])),
       ),

@@ -1,3 +1,4 @@
+import { countryName } from '../../../geo/index.ts'
 import type { Cell, Table } from '../../types.ts'
 import { before, count, counted, listed, percent } from '../words.ts'
 import { SEVERITIES, type Severity } from '../severity.ts'
@@ -28,16 +29,26 @@ const suspectsOf = async ({ suspicious, scope, severities, asker }: Work): Promi
 
 type Row = Record<string, Cell>
 
-const single = (suspect: Suspect): Row => ({
-  campaign: null,
+type NameOf = (detector: string) => string
+
+/** More names say less. */
+const MOST_REASONS = 3
+
+const reasons = (detectors: readonly string[], nameOf: NameOf): string =>
+  listed(
+    detectors.map((id, place) => (place === 0 ? nameOf(id) : nameOf(id).toLowerCase())),
+    MOST_REASONS,
+  )
+
+const single = (suspect: Suspect, nameOf: NameOf): Row => ({
   address: suspect.ip,
-  addresses: 1,
-  score: suspect.score,
   severity: suspect.severity,
-  detectors: suspect.detectors,
-  status: suspect.review.status,
-  blocked: suspect.isBlocked ? 'yes' : 'no',
   requests: suspect.requests,
+  reasons: reasons(suspect.detectors, nameOf),
+  status: suspect.review.status,
+  score: suspect.score,
+  detectors: suspect.detectors,
+  blocked: suspect.isBlocked ? 'yes' : 'no',
   country: suspect.country,
   network: suspect.asOrganization,
   firstSeen: suspect.firstSeenAt,
@@ -49,40 +60,63 @@ const sorted = (texts: Iterable<string>): string[] => [...new Set(texts)].toSort
 const together = (
   { campaign }: Awaited<ReturnType<Work['suspicious']['campaigns']>>[number],
   members: readonly Suspect[],
+  nameOf: NameOf,
 ): Row => {
   const blocked = members.filter(({ isBlocked }) => isBlocked).length
   const countries = sorted(members.flatMap(({ country }) => country ?? []))
   const worst = members.reduce((a, b) => (rankOf(b.severity) > rankOf(a.severity) ? b : a))
+  const detectors = sorted(members.flatMap(({ detectors }) => detectors))
+  const flagging = (id: string): number => members.filter(({ detectors }) => detectors.includes(id)).length
   const statuses = Map.groupBy(members, ({ review }) => review.status)
   return {
     campaign: campaign.summary,
-    address: campaign.ips,
+    severity: worst.severity,
+    requests: campaign.requests,
+    // Those that most of its addresses were flagged by come first.
+    reasons: reasons(
+      detectors.toSorted((a, b) => flagging(b) - flagging(a)),
+      nameOf,
+    ),
     addresses: campaign.ips.length,
     score: Math.max(...members.map(({ score }) => score)),
-    severity: worst.severity,
-    detectors: sorted(members.flatMap(({ detectors }) => detectors)),
+    detectors,
     status: sorted(statuses.keys()).map((status) => `${statuses.get(status)!.length} ${status}`),
     blocked: blocked === 0 ? 'no' : blocked === members.length ? 'yes' : `${blocked} of ${members.length}`,
-    requests: campaign.requests,
-    country: countries.length === 1 ? countries[0]! : null,
-    network: null,
+    countries: countries.map((country) => countryName(country) || country),
     firstSeen: campaign.firstSeenAt,
     lastSeen: campaign.lastSeenAt,
+    members: campaign.ips,
   }
 }
 
-const COLUMNS: Table['columns'] = [
-  { key: 'address', title: 'Address', kind: 'address' },
-  { key: 'campaign', title: 'Campaign', kind: 'hostile' },
+// The first few go into the mail: who, how bad, how much, why, and what became of it.
+const CAMPAIGN_COLUMNS: Table['columns'] = [
+  { key: 'campaign', title: 'Campaign', kind: 'words' },
+  { key: 'severity', title: 'Severity', kind: 'enum' },
+  { key: 'requests', title: 'Requests', kind: 'requests' },
+  { key: 'reasons', title: 'Why', kind: 'text' },
+  { key: 'status', title: 'Status', kind: 'enum' },
+  { key: 'blocked', title: 'Blocked', kind: 'text' },
   { key: 'addresses', title: 'Addresses', kind: 'addresses' },
   { key: 'score', title: 'Score', kind: 'none' },
-  { key: 'severity', title: 'Severity', kind: 'text' },
   { key: 'detectors', title: 'Detectors', kind: 'text' },
-  { key: 'status', title: 'Status', kind: 'text' },
-  { key: 'blocked', title: 'Blocked', kind: 'text' },
+  { key: 'countries', title: 'Countries', kind: 'text' },
+  { key: 'firstSeen', title: 'First seen', kind: 'time' },
+  { key: 'lastSeen', title: 'Last seen', kind: 'time' },
+  { key: 'members', title: 'Members', kind: 'address' },
+]
+
+const ADDRESS_COLUMNS: Table['columns'] = [
+  { key: 'address', title: 'Address', kind: 'address' },
+  { key: 'severity', title: 'Severity', kind: 'enum' },
   { key: 'requests', title: 'Requests', kind: 'requests' },
+  { key: 'reasons', title: 'Why', kind: 'text' },
+  { key: 'status', title: 'Status', kind: 'enum' },
+  { key: 'blocked', title: 'Blocked', kind: 'text' },
   { key: 'country', title: 'Country', kind: 'country' },
-  { key: 'network', title: 'Network', kind: 'hostile' },
+  { key: 'score', title: 'Score', kind: 'none' },
+  { key: 'detectors', title: 'Detectors', kind: 'text' },
+  { key: 'network', title: 'Network', kind: 'words' },
   { key: 'firstSeen', title: 'First seen', kind: 'time' },
   { key: 'lastSeen', title: 'Last seen', kind: 'time' },
 ]
@@ -111,12 +145,10 @@ export const suspiciousAddresses: MakeSection = async (work) => {
     .filter(({ members }) => members.length > 0)
   const taken = new Set(grouped.flatMap(({ found }) => found.addresses))
   const alone = suspects.filter(({ address }) => !taken.has(address))
-  const rows = [
-    ...grouped
-      .map(({ found, members }) => together(found, members))
-      .toSorted((a, b) => Number(b['score']) - Number(a['score']) || Number(b['addresses']) - Number(a['addresses'])),
-    ...alone.map(single),
-  ]
+  const nameOf: NameOf = (id) => work.detectorQueries.detectors.get(id)?.name ?? id
+  const inCampaigns = grouped
+    .map(({ found, members }) => together(found, members, nameOf))
+    .toSorted((a, b) => Number(b['score']) - Number(a['score']) || Number(b['addresses']) - Number(a['addresses']))
 
   const open = suspects.filter(({ review, severity }) => review.status === 'OPEN' && rankOf(severity) >= rankOf('HIGH'))
   const unblocked = open.filter(({ isBlocked }) => !isBlocked).length
@@ -167,11 +199,12 @@ export const suspiciousAddresses: MakeSection = async (work) => {
     ],
     charts: [],
     tables: [
+      { id: 'campaigns', title: 'Campaigns', columns: CAMPAIGN_COLUMNS, rows: inCampaigns, shown: 8, link },
       {
         id: 'top-suspicious-addresses',
-        title: 'Campaigns, then single addresses',
-        columns: COLUMNS,
-        rows,
+        title: grouped.length === 0 ? 'Addresses' : 'Addresses in no campaign',
+        columns: ADDRESS_COLUMNS,
+        rows: alone.map((suspect) => single(suspect, nameOf)),
         shown: 10,
         link,
       },
