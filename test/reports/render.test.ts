@@ -92,6 +92,17 @@ describe('a mail', () => {
     expect(mail.html).toMatch(/<a [^>]*>61,204<\/a>/)
   })
 
+  it('has values of the API as words, and as they are in its attachment', async () => {
+    const table: Table = {
+      ...(report.sections[2]?.tables[0] as Table),
+      columns: [{ key: 'status', title: 'Status', kind: 'enum' }],
+      rows: [{ status: ['2 FALSE_POSITIVE', '1 OPEN'] }],
+    }
+    const { html, text, attachments } = await renderer.mail(withSections(section({ tables: [table] })), { publicUrl })
+    for (const body of [html, text]) expect(body).toContain('2 false positive, 1 open')
+    expect(String(attachments[0]?.content)).toContain('"2 FALSE_POSITIVE, 1 OPEN"')
+  })
+
   it('asks nothing of other servers: its pictures come with it, named once, with words for those who see none', () => {
     expect(srcs(mail.html)).toEqual(mail.images.map(({ cid }) => `cid:${cid}`))
     expect(new Set(mail.images.map(({ cid }) => cid)).size).toBe(2)
@@ -128,14 +139,20 @@ describe('a mail', () => {
     expect(long).toEqual([])
   })
 
-  it('stays below the size at which Gmail hides the rest, also with ten long tables', async () => {
-    const table = report.sections[2]?.tables[0] as Table
-    const tables = Array.from({ length: 10 }, (_, index) => ({ ...table, id: `t${index}`, shown: 12 }))
-    const long = await renderer.mail(withSections(section({ tables })), { publicUrl })
-    expect(Buffer.byteLength(long.html)).toBeLessThan(102_000)
-    expect(long.html.match(/<tr class="row">/g)).toHaveLength(120)
-    expect(hrefs(long.html).filter((href) => href.includes('suspicious')).length).toBeGreaterThanOrEqual(10)
-  })
+  it.each([
+    [10, 12],
+    [20, 4],
+  ])(
+    'stays below the size at which Gmail hides the rest: of %d long tables it shows %d rows',
+    async (length, shown) => {
+      const table = report.sections[2]?.tables[0] as Table
+      const tables = Array.from({ length }, (_, index) => ({ ...table, id: `t${index}`, shown: 12 }))
+      const long = await renderer.mail(withSections(section({ tables })), { publicUrl })
+      expect(Buffer.byteLength(long.html)).toBeLessThan(102_000)
+      expect(long.html.match(/<tr class="row">/g)).toHaveLength(length * shown)
+      expect(hrefs(long.html).filter((href) => href.includes('suspicious')).length).toBeGreaterThanOrEqual(10)
+    },
+  )
 
   it('is the same to the byte when it is made again', async () => {
     expect(await renderer.mail(sampleReport(), { publicUrl, unsubscribeUrl })).toEqual(mail)
@@ -169,6 +186,7 @@ describe('a figure', () => {
   it('is written in its unit: shares in percent with their change in points, times, sizes', async () => {
     const text = await textOf(
       figure({ unit: 'ratio', value: 0.0342, previous: 0.0191 }),
+      figure({ unit: 'ratio', value: 0.0587, previous: 0.0583 }),
       figure({ unit: 'percent', value: 0.04, previous: 12 }),
       figure({ unit: 'ms', value: 12_345, previous: 999 }),
       figure({ unit: 'bytes', value: 212_400_000, previous: 999 }),
@@ -181,6 +199,7 @@ describe('a figure', () => {
       '12.3 s',
       '212.4 MB',
       '5.4 h  unchanged\n',
+      '5.9 %  unchanged\n',
       '1,234,567',
     ]) {
       expect(text).toContain(part)

@@ -43,7 +43,7 @@ const whoTable = (addresses: readonly Culprit[]): string => {
     { title: 'Address', of: ({ ip }: Culprit) => ip, className: 'first mono long' },
     { title: 'Country', of: placeOf, className: '' },
     { title: 'Network', of: networkOf, className: 'long' },
-    { title: 'Score', of: ({ score }: Culprit) => String(Math.round(score)), className: 'n' },
+    { title: 'Score', of: ({ score }: Culprit) => String(Math.round(score)), className: 't' },
     { title: 'Blocked', of: ({ isBlocked }: Culprit) => (isBlocked ? 'yes' : 'no'), className: '' },
   ].filter(({ of }) => addresses.some((address) => of(address) !== ''))
   const head = columns.map(({ title }) => `<th align="left">${title}</th>`).join('')

@@ -72,7 +72,7 @@ const bodyCell = (column: Column, title: string, shown: string, isFirst: boolean
   const text = breakable(shown)
   const names = [
     ...(isFirst ? ['first'] : []),
-    ...(isNumber || column.kind === 'time' ? ['n'] : []),
+    ...(isNumber ? ['n'] : column.kind === 'time' ? ['t'] : []),
     ...(isMono(column) ? ['mono'] : []),
     ...(!isNumber && longestWord(shown) > 16 ? ['long'] : []),
     ...(shown === NOTHING ? ['none'] : []),
@@ -83,7 +83,7 @@ const bodyCell = (column: Column, title: string, shown: string, isFirst: boolean
       ? `<a class="ink" href="${link}" style="${LINK};color:${LIGHT.ink}">${text}</a>`
       : text
     : `<bdi>${text}</bdi>`
-  return `<td${names.length > 0 ? ` class="${names.join(' ')}"` : ''}${isNumber ? ' align="right"' : ''}>${of}${inner}</td>`
+  return `<td${names.length > 0 ? ` class="${names.join(' ')}"` : ''}>${of}${inner}</td>`
 }
 
 /** Title, rows of a table and what stands below it, as HTML. Rows are empty where there are none. */

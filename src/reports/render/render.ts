@@ -12,8 +12,25 @@ export interface RendererDependencies {
   attributions?: () => readonly string[]
 }
 
-/** Bytes of HTML above which Gmail hides the rest: where links are long and many, numbers beside each other share one. */
+/** Bytes of HTML above which Gmail hides the rest. */
 const GMAIL_CUTS = 102_000
+
+/** What is given up, one after the other, until a mail is no larger: links of numbers beside each other, then rows, which are attached. */
+const SIZES = [
+  { links: 'all', rows: Infinity },
+  { links: 'figures', rows: Infinity },
+  { links: 'first', rows: Infinity },
+  { links: 'first', rows: 8 },
+  { links: 'first', rows: 4 },
+] as const
+
+const withRows = (report: Report, most: number): Report => ({
+  ...report,
+  sections: report.sections.map((section) => ({
+    ...section,
+    tables: section.tables.map((table) => ({ ...table, shown: Math.min(table.shown, most) })),
+  })),
+})
 
 interface Picture {
   section: Section
@@ -36,7 +53,7 @@ const draw = async ({ sections, scope }: Report): Promise<Picture[]> => {
 const finder =
   (pictures: readonly Picture[], srcOf: (picture: Picture) => string) =>
   (section: Section, index: number): Drawn => {
-    const picture = pictures.find((each) => each.section === section && each.index === index)
+    const picture = pictures.find((each) => each.section.id === section.id && each.index === index)
     return picture ? { src: srcOf(picture), alt: picture.chart.alt } : { src: '', alt: '' }
   }
 
@@ -80,8 +97,8 @@ export const createRenderer = ({ attributions = () => [] }: RendererDependencies
     const pictureOf = finder(pictures, (picture) => `cid:${cidOf(picture, report)}`)
     const foot = { publicUrl, unsubscribeUrl, attributions: attributions() }
     let html = ''
-    for (const links of ['all', 'figures', 'first'] as const) {
-      html = await toHtml(documentOf(report, { ...foot, pictureOf, isMail: true, links }, subject))
+    for (const { links, rows } of SIZES) {
+      html = await toHtml(documentOf(withRows(report, rows), { ...foot, pictureOf, isMail: true, links }, subject))
       if (Buffer.byteLength(html) <= GMAIL_CUTS) break
     }
     return {

@@ -38,7 +38,8 @@ export const STYLES = `
 .rows td { padding: 6px 12px 6px 0; border-bottom: 1px solid ${LIGHT.line}; vertical-align: top }
 .rows th:last-child, .rows td:last-child { padding-right: 0 }
 .rows th, .rows td { word-break: normal }
-.rows .n { white-space: nowrap; font-variant-numeric: tabular-nums }
+.rows .n, .rows .t { white-space: nowrap; font-variant-numeric: tabular-nums }
+.rows .n { text-align: right }
 .rows .mono { font-family: ${MONO}; font-size: 12px }
 .rows .long { overflow-wrap: anywhere }
 .rows .of { color: ${LIGHT.soft}; font-family: ${FONT}; mso-hide: all }

@@ -59,7 +59,7 @@ export const errors: MakeSection = async (work) => {
       { label: 'Of them new', value: fresh.length, unit: 'none', previous: null, more: 'bad', link },
     ],
     charts:
-      now + then === 0
+      now === 0
         ? []
         : [
             lineChart(
@@ -72,23 +72,27 @@ export const errors: MakeSection = async (work) => {
               new Map(series.map(({ bucket, errors }) => [bucket, Number(errors)])),
             ),
           ],
-    tables: [
-      {
-        id: 'server-errors-by-route',
-        title: 'By route',
-        columns: [
-          { key: 'service', title: 'Service', kind: 'hostile' },
-          { key: 'route', title: 'Route', kind: 'hostile' },
-          { key: 'errors', title: 'Errors', kind: 'requests' },
-          { key: 'previous', title: 'Before', kind: 'requests' },
-          { key: 'rate', title: 'Share', kind: 'ratio' },
-          { key: 'requests', title: 'Requests', kind: 'requests' },
-          { key: 'isNew', title: 'New', kind: 'text' },
-        ],
-        rows,
-        shown: 10,
-        link,
-      },
-    ],
+    // Only what failed before: that is said above.
+    tables:
+      now === 0
+        ? []
+        : [
+            {
+              id: 'server-errors-by-route',
+              title: 'By route',
+              columns: [
+                { key: 'service', title: 'Service', kind: 'hostile' },
+                { key: 'route', title: 'Route', kind: 'hostile' },
+                { key: 'errors', title: 'Errors', kind: 'requests' },
+                { key: 'previous', title: 'Before', kind: 'requests' },
+                { key: 'rate', title: 'Share', kind: 'ratio' },
+                { key: 'requests', title: 'Requests', kind: 'requests' },
+                { key: 'isNew', title: 'New', kind: 'text' },
+              ],
+              rows,
+              shown: 10,
+              link,
+            },
+          ],
   }
 }
