@@ -129,7 +129,7 @@ describe('a mail', () => {
   it('shows as many rows as the table asks for and says where the others are', () => {
     expect(mail.html.match(/<tr class="row">/g)).toHaveLength(5 + 6 + 4)
     expect(mail.html).toContain('17 more rows in the attachment top-suspicious-addresses.csv.')
-    expect(mail.text).toContain('… 17 more rows and 1 more column in top-suspicious-addresses.csv')
+    expect(mail.text).toContain('… 17 more rows and 2 more columns in top-suspicious-addresses.csv')
   })
 
   it('has plain text whose numbers stand below each other and whose lines need no folding', () => {

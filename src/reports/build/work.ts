@@ -66,7 +66,7 @@ export interface SuspiciousSource {
 
 /** src/detection's `DetectorQueries`, as far as a report asks it. */
 export interface DetectorSource {
-  detectors: { get: (id: string) => { name: string; mode: string } | undefined }
+  detectors: { get: (id: string) => { name: string; mode: string; severity: Severity } | undefined }
 }
 
 export interface Sources {

@@ -55,7 +55,7 @@ export const incidentReport = (content: IncidentContent): IncidentReport => {
     id,
     scope: { kind, period, timezone, services },
     generatedAt: new Date(recordedAt),
-    headline: words.what,
+    headline: words.title,
     sections: [
       sectionOf({
         id: 'incident-findings',

@@ -68,7 +68,7 @@ export const longestWord = (text: string): number => Math.max(...text.split(/[\s
 
 /** A cell of more lines makes a table that nobody reads down. */
 const MOST_LINES = 4
-const WIDEST = 28
+const WIDEST = 24
 
 /** In HTML: words may stand below each other, some lines of them, numbers and times may not; long texts can be broken. */
 export const htmlWidthOf = (column: Column, [title = '', ...texts]: readonly string[]): number => {

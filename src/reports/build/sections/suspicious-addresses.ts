@@ -1,8 +1,8 @@
 import { countryName } from '../../../geo/index.ts'
 import type { Cell, Table } from '../../types.ts'
-import { before, count, counted, listed, percent } from '../words.ts'
+import { before, count, counted, listed, percent, sentence } from '../words.ts'
 import { SEVERITIES, type Severity } from '../severity.ts'
-import type { Flag, MakeSection, Suspect, Work } from '../work.ts'
+import type { DetectorSource, Flag, MakeSection, Suspect, Work } from '../work.ts'
 
 const PAGE = 1_000
 /** More do not go into a mail, nor into a table that somebody reads. */
@@ -29,22 +29,26 @@ const suspectsOf = async ({ suspicious, scope, severities, asker }: Work): Promi
 
 type Row = Record<string, Cell>
 
-type NameOf = (detector: string) => string
+type Known = DetectorSource['detectors']
 
 /** More names say less. */
 const MOST_REASONS = 3
 
-const reasons = (detectors: readonly string[], nameOf: NameOf): string =>
-  listed(
-    detectors.map((id, place) => (place === 0 ? nameOf(id) : nameOf(id).toLowerCase())),
-    MOST_REASONS,
-  )
+/** `SQL injection` keeps its letters within a sentence, `Path traversal` does not. */
+const within = (name: string): string => name.replace(/^\p{Lu}(?=\p{Ll})/u, (letter) => letter.toLowerCase())
 
-const single = (suspect: Suspect, nameOf: NameOf): Row => ({
+/** What an address was flagged for, the worst first. */
+const reasonsOf = (detectors: readonly string[], known: Known): string => {
+  const worst = (id: string): number => rankOf(known.get(id)?.severity ?? 'LOW')
+  const names = detectors.toSorted((a, b) => worst(b) - worst(a)).map((id) => known.get(id)?.name ?? id)
+  return sentence(listed(names.map(within), MOST_REASONS))
+}
+
+const single = (suspect: Suspect, known: Known): Row => ({
   address: suspect.ip,
   severity: suspect.severity,
   requests: suspect.requests,
-  reasons: reasons(suspect.detectors, nameOf),
+  reasons: reasonsOf(suspect.detectors, known),
   status: suspect.review.status,
   score: suspect.score,
   detectors: suspect.detectors,
@@ -60,7 +64,7 @@ const sorted = (texts: Iterable<string>): string[] => [...new Set(texts)].toSort
 const together = (
   { campaign }: Awaited<ReturnType<Work['suspicious']['campaigns']>>[number],
   members: readonly Suspect[],
-  nameOf: NameOf,
+  known: Known,
 ): Row => {
   const blocked = members.filter(({ isBlocked }) => isBlocked).length
   const countries = sorted(members.flatMap(({ country }) => country ?? []))
@@ -72,10 +76,10 @@ const together = (
     campaign: campaign.summary,
     severity: worst.severity,
     requests: campaign.requests,
-    // Those that most of its addresses were flagged by come first.
-    reasons: reasons(
+    // Of the equally bad those first that most of its addresses were flagged by.
+    reasons: reasonsOf(
       detectors.toSorted((a, b) => flagging(b) - flagging(a)),
-      nameOf,
+      known,
     ),
     addresses: campaign.ips.length,
     score: Math.max(...members.map(({ score }) => score)),
@@ -145,9 +149,9 @@ export const suspiciousAddresses: MakeSection = async (work) => {
     .filter(({ members }) => members.length > 0)
   const taken = new Set(grouped.flatMap(({ found }) => found.addresses))
   const alone = suspects.filter(({ address }) => !taken.has(address))
-  const nameOf: NameOf = (id) => work.detectorQueries.detectors.get(id)?.name ?? id
+  const known = work.detectorQueries.detectors
   const inCampaigns = grouped
-    .map(({ found, members }) => together(found, members, nameOf))
+    .map(({ found, members }) => together(found, members, known))
     .toSorted((a, b) => Number(b['score']) - Number(a['score']) || Number(b['addresses']) - Number(a['addresses']))
 
   const open = suspects.filter(({ review, severity }) => review.status === 'OPEN' && rankOf(severity) >= rankOf('HIGH'))
@@ -204,7 +208,7 @@ export const suspiciousAddresses: MakeSection = async (work) => {
         id: 'top-suspicious-addresses',
         title: grouped.length === 0 ? 'Addresses' : 'Addresses in no campaign',
         columns: ADDRESS_COLUMNS,
-        rows: alone.map((suspect) => single(suspect, nameOf)),
+        rows: alone.map((suspect) => single(suspect, known)),
         shown: 10,
         link,
       },
