@@ -166,6 +166,8 @@ describe('findings of one address', () => {
     expect(suspicious.summary({ ...all[0]!, target: '/wp-login.php' })).toBe(
       'Not-found probing: 11 paths within an hour, from 11 on it is flagged; most asked for /wp-login.php.',
     )
+    expect(suspicious.summary({ ...all[0]!, observed: 1 })).toMatch(/^Not-found probing: 1 path within/)
+    expect(suspicious.summary({ ...all[1]!, observed: 1 })).toMatch(/^Password spraying: 1 address within/)
     expect(suspicious.summary(all[1]!)).toMatch(/^Password spraying: 11 addresses within 24 hours, from 11 on/)
   })
 })

@@ -86,8 +86,8 @@ describe('a report', () => {
     expect(report).toMatchObject({ empty: true, headline: 'No suspicious addresses, no requests' })
     expect(report.sections.map(({ lead }) => lead)).toEqual([
       'No requests; the hour before there were 0.',
-      'Nobody was flagged; the hour before it was 0 addresses.',
-      'No server errors; the hour before there were 0.',
+      'Nobody was flagged, neither now nor the hour before.',
+      'No server errors, neither now nor the hour before.',
       '0 hours were closed, none of them again for late rows; nothing is missing.',
     ])
   })
@@ -107,7 +107,7 @@ describe('a report', () => {
     ])
     const high = await ready().builder.build(hourly, { minSeverity: 'HIGH' })
     expect(high.empty).toBe(false)
-    expect(high.headline).toMatch(/^1 high address, requests /)
+    expect(high.headline).toMatch(/^1 address of high severity, requests /)
     expect(figures(high, 'suspicious-addresses')).toEqual({
       'Flagged addresses': 1,
       Critical: 0,

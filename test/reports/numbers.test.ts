@@ -273,7 +273,9 @@ describe('every number of a report is that of GraphQL and of a query of its own 
         )),
       ],
     ])
-    expect(report.headline).toMatch(/^\d+ \w+ addresses?, requests (?:up|down) [\d.]+ %, 1 hour not closed$/)
+    expect(report.headline).toMatch(
+      /^\d+ addresses? of \w+ severity, requests (?:up|down) [\d.]+ %, 1 hour not closed$/,
+    )
   })
 })
 

@@ -99,7 +99,7 @@ describe('a mail', () => {
       rows: [{ status: ['2 FALSE_POSITIVE', '1 OPEN'] }],
     }
     const { html, text, attachments } = await renderer.mail(withSections(section({ tables: [table] })), { publicUrl })
-    for (const body of [html, text]) expect(body).toContain('2 false positive, 1 open')
+    for (const body of [html.replaceAll('\u00a0', ' '), text]) expect(body).toContain('2 false positive, 1 open')
     expect(String(attachments[0]?.content)).toContain('"2 FALSE_POSITIVE, 1 OPEN"')
   })
 

@@ -135,10 +135,15 @@ const lengthOf = ({ from, to }: Finding['window']): string => {
 
 const rounded = (value: number): string => String(Math.round(value * 100) / 100)
 
+/** `1 request`, `2 requests`, `1 address`; units that count nothing, such as `share of requests`, stay. */
+const unitOf = (unit: string, observed: string): string =>
+  observed === '1' && unit.split(' ').length < 3 ? unit.replace(/(?<=ss|sh|x)es$|(?<![su])s$/, '') : unit
+
 /** A sentence for people: "Not-found probing: 57 paths within an hour, from 11 on it is flagged; most asked for /wp-login.php." */
 export const summaryOf = (finding: Finding, detector: Pick<Detector, 'name' | 'unit'> | undefined): string => {
   const { observed, threshold, target, window } = finding
-  const unit = detector?.unit ? ` ${detector.unit}` : ''
+  const seen = rounded(observed)
+  const unit = detector?.unit ? ` ${unitOf(detector.unit, seen)}` : ''
   const most = target === null ? '' : `; most asked for ${target}`
-  return `${detector?.name ?? finding.detector}: ${rounded(observed)}${unit} within ${lengthOf(window)}, from ${rounded(threshold)} on it is flagged${most}.`
+  return `${detector?.name ?? finding.detector}: ${seen}${unit} within ${lengthOf(window)}, from ${rounded(threshold)} on it is flagged${most}.`
 }

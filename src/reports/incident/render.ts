@@ -31,11 +31,17 @@ const paragraph = (html: string, style = ''): string => `<p style="margin:0;padd
 const whatToDo = (advice: string, link: string): string =>
   `<table ${TABLE}><tr><td class="tint mark ink" style="background-color:${LIGHT.tint};border-left:3px solid ${LIGHT.accent};padding:11px 14px;color:${LIGHT.ink}"><b class="accent" style="color:${LIGHT.accent}">What to do</b><br>${escape(advice)}<br><a href="${escape(link)}" style="display:inline-block;margin:10px 0 4px;padding:7px 14px;border-radius:6px;background-color:${LIGHT.accent};color:${LIGHT.card};font-weight:600;text-decoration:none">Look into it&nbsp;→</a></td></tr></table>`
 
-const fact = ([name, text]: readonly [string, string]): string =>
+const fact = (name: string, text: string, style = ''): string =>
   paragraph(
-    `<span class="soft" style="font-size:12px">${name}</span><br><span style="font-family:${escape(MONO)};font-size:13px"><bdi>${escape(text)}</bdi></span>`,
+    `<span class="soft" style="font-size:12px">${name}</span><br><span style="font-size:13px;${style}"><bdi>${escape(text)}</bdi></span>`,
     'padding-bottom:8px',
   )
+
+const factsOf = ({ campaign, target, services }: Words): string[] => [
+  ...(campaign === null ? [] : [fact('Campaign', campaign)]),
+  ...(target === null ? [] : [fact('Most asked for', target, `font-family:${escape(MONO)}`)]),
+  ...(services === '' ? [] : [fact('Services', services, `font-family:${escape(MONO)}`)]),
+]
 
 /** On a phone each row is a card of its own, as in reports. */
 const whoTable = (addresses: readonly Culprit[]): string => {
@@ -58,12 +64,6 @@ const whoTable = (addresses: readonly Culprit[]): string => {
   return `<table class="rows ink" width="100%" cellpadding="0" cellspacing="0" border="0" style="font-size:13px;line-height:18px;color:${LIGHT.ink}"><tr class="head">${head}</tr>${rows.join('')}</table>`
 }
 
-const factsOf = ({ campaign, target, services }: Words): (readonly [string, string])[] => [
-  ...(campaign === null ? [] : [['Campaign', campaign] as const]),
-  ...(target === null ? [] : [['Most asked for', target] as const]),
-  ...(services === '' ? [] : [['Services', services] as const]),
-]
-
 const htmlOf = (notice: Notice, words: Words, link: string, foot: readonly string[]): string => {
   const [first = '', ...others] = words.sightings.map((each) => paragraph(escape(each)))
   return [
@@ -82,7 +82,7 @@ const htmlOf = (notice: Notice, words: Words, link: string, foot: readonly strin
     ),
     card(
       'Who did it',
-      `${paragraph(escape(words.blocked), 'font-size:17px;line-height:25px')}${whoTable(notice.addresses)}${words.rest === '' ? '' : paragraph(escape(words.rest), 'padding-top:8px')}<div style="line-height:12px">&nbsp;</div>${factsOf(words).map(fact).join('')}`,
+      `${paragraph(escape(words.blocked), 'font-size:17px;line-height:25px')}${whoTable(notice.addresses)}${words.rest === '' ? '' : paragraph(escape(words.rest), 'padding-top:8px')}<div style="line-height:12px">&nbsp;</div>${factsOf(words).join('')}`,
     ),
     band(
       '',
@@ -112,7 +112,11 @@ export const renderIncident = (
         ]
       : []),
   ])
-  const facts = factsOf(words)
+  const facts = [
+    ...(words.campaign === null ? [] : [['Campaign', words.campaign] as const]),
+    ...(words.target === null ? [] : [['Most asked for', words.target] as const]),
+    ...(words.services === '' ? [] : [['Services', words.services] as const]),
+  ]
   const text = [
     words.what,
     words.sightings.map((each) => `- ${isolated(each)}`).join('\n'),

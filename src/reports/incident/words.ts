@@ -23,6 +23,7 @@ export const networkOf = ({ asn, asOrganization }: Culprit): string =>
 
 const whoOf = ({ subject, addresses, addressCount }: Notice): string => {
   if (subject === 'ADDRESS') return addresses[0]?.ip ?? 'An address'
+  if (subject === 'CAMPAIGN' && addressCount === 1) return 'An address of a campaign'
   const many = count(addressCount, 'address', 'addresses')
   return subject === 'CAMPAIGN' ? `${many} of one campaign` : `${many} that have nothing in common`
 }

@@ -69,7 +69,8 @@ const headCell = (column: Column, title: string): string =>
 // What only makes it prettier is a class: a cell is written hundreds of times, and Gmail cuts a mail at 102 kB.
 const bodyCell = (column: Column, title: string, shown: string, isFirst: boolean, link: string | null): string => {
   const isNumber = isNumeric(column)
-  const text = breakable(shown)
+  // `2 confirmed` stays on one line.
+  const text = breakable(column.kind === 'enum' ? shown.replaceAll(/(?<=\d) /g, '\u00a0') : shown)
   const names = [
     ...(isFirst ? ['first'] : []),
     ...(isNumber ? ['n'] : column.kind === 'time' ? ['t'] : []),
@@ -111,6 +112,6 @@ export const tableParts = (
       rows.length === 0
         ? ''
         : `<tr class="head">${columns.map((column, index) => headCell(column, titles[index] ?? '')).join('')}</tr>${rows.join('')}`,
-    below: `${below.map((each) => (each === '' ? '' : `${escape(each)} `)).join('')}<a href="${link}" class="accent" style="${LINK};color:${LIGHT.accent}">Look into it&nbsp;→</a>`,
+    below: `${below.map((each) => (each === '' ? '' : `${escape(each)} `)).join('')}<a href="${link}" class="accent" style="${LINK};color:${LIGHT.accent}">Look&nbsp;into&nbsp;it&nbsp;→</a>`,
   }
 }

@@ -100,11 +100,17 @@ const SIZE = 8.5
 /** Wider texts of a cell stand below each other. */
 const WIDEST = 280
 
+/** A sentence is read in a few lines. */
+const SENTENCE = 150
+const MOST_LINES = 4
+
 /** Of columns that can get narrower at most so far: words may stand below each other, numbers and times may not. */
 const narrowest = (column: Column, texts: readonly string[], { widthOf }: Press): number => {
   const isWhole = isNumeric(column) || column.kind === 'time'
   return Math.max(
     ...texts.map((text, index) => {
+      if (column.kind === 'words' && index > 0)
+        return Math.min(SENTENCE, Math.max(80, widthOf(text, SIZE, false) / MOST_LINES))
       const parts = isWhole && index > 0 ? [text] : text.split(/(?<=[ /-])/)
       return Math.min(Math.max(...parts.map((part) => widthOf(part.trim(), SIZE, index === 0))), isWhole ? WIDEST : 80)
     }),

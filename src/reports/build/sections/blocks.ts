@@ -31,7 +31,10 @@ export const blocks: MakeSection = async (work) => {
       ? reason
           .replace(/^\w+(?=: )/, (id) => work.detectorQueries.detectors.get(id)?.name ?? id)
           .replace(/ in the hour from \S+$/, '')
-      : reason
+      : reason.replace(
+          /^verdict ([A-Z_]+)/,
+          (_, status: string) => `Verdict ${status.toLowerCase().replaceAll('_', ' ')}`,
+        )
   const still = fresh.filter(inForce)
   const [now, then] = [
     denied.reduce((sum, row) => sum + Number(row.denied), 0),

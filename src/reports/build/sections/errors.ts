@@ -37,7 +37,7 @@ export const errors: MakeSection = async (work) => {
   return {
     lead:
       now === 0
-        ? `No server errors; ${before(scope.kind)} there were ${count(then)}.`
+        ? `No server errors${then === 0 ? `, neither now nor ${before(scope.kind)}` : `; ${before(scope.kind)} there were ${count(then)}`}.`
         : `${sentence(`server errors ${changed(now, then)}`)} against ${before(scope.kind)}: ${count(now)}, ${percent(rate!)} of requests, on ${counted(failing.length, 'route')}, ${ofThem(fresh.length)} without any before.`,
     advice:
       fresh.length > 0
@@ -45,19 +45,23 @@ export const errors: MakeSection = async (work) => {
         : top && now > then
           ? `Look first at ${shown(top)}, which fails most.`
           : null,
-    figures: [
-      { label: 'Server errors (5xx)', value: now, unit: 'requests', previous: then, more: 'bad', link },
-      { label: 'Share of requests', value: rate, unit: 'ratio', previous: rateBefore, more: 'bad', link },
-      {
-        label: 'Routes that failed',
-        value: failing.length,
-        unit: 'none',
-        previous: rows.filter(({ previous }) => previous > 0).length,
-        more: 'bad',
-        link,
-      },
-      { label: 'Of them new', value: fresh.length, unit: 'none', previous: null, more: 'bad', link },
-    ],
+    // A row of zeros says nothing more.
+    figures:
+      now + then === 0
+        ? []
+        : [
+            { label: 'Server errors (5xx)', value: now, unit: 'requests', previous: then, more: 'bad', link },
+            { label: 'Share of requests', value: rate, unit: 'ratio', previous: rateBefore, more: 'bad', link },
+            {
+              label: 'Routes that failed',
+              value: failing.length,
+              unit: 'none',
+              previous: rows.filter(({ previous }) => previous > 0).length,
+              more: 'bad',
+              link,
+            },
+            { label: 'Of them new', value: fresh.length, unit: 'none', previous: null, more: 'bad', link },
+          ],
     charts:
       now === 0
         ? []

@@ -40,6 +40,19 @@ export const pipeline: MakeSection = async (work) => {
           link,
         },
       ]
+  const isQuiet = [late, failed, waiting, Number(previous.late), Number(previous.failed)].every((hours) => hours === 0)
+  const troubles: Figure[] = [
+    {
+      label: 'Closed again for late rows',
+      value: late,
+      unit: 'none',
+      previous: Number(previous.late),
+      more: 'neutral',
+      link,
+    },
+    { label: 'Failed', value: failed, unit: 'none', previous: Number(previous.failed), more: 'bad', link },
+    { label: 'Not closed', value: waiting, unit: 'none', previous: null, more: 'bad', link },
+  ]
   const missing =
     waiting === 0
       ? 'nothing is missing'
@@ -55,16 +68,7 @@ export const pipeline: MakeSection = async (work) => {
     headline: waiting > 0 ? { rank: 3, text: `${counted(waiting, 'hour')} not closed` } : undefined,
     figures: [
       { label: 'Hours closed', value: closed, unit: 'none', previous: Number(previous.closed), more: 'good', link },
-      {
-        label: 'Closed again for late rows',
-        value: late,
-        unit: 'none',
-        previous: Number(previous.late),
-        more: 'neutral',
-        link,
-      },
-      { label: 'Failed', value: failed, unit: 'none', previous: Number(previous.failed), more: 'bad', link },
-      { label: 'Not closed', value: waiting, unit: 'none', previous: null, more: 'bad', link },
+      ...(isQuiet ? [] : troubles),
       ...rows,
     ],
     charts: [],

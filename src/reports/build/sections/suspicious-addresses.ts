@@ -156,6 +156,12 @@ export const suspiciousAddresses: MakeSection = async (work) => {
 
   const open = suspects.filter(({ review, severity }) => review.status === 'OPEN' && rankOf(severity) >= rankOf('HIGH'))
   const unblocked = open.filter(({ isBlocked }) => !isBlocked).length
+  const blockedWords =
+    unblocked === 0
+      ? ''
+      : unblocked < open.length
+        ? `; ${counted(unblocked, 'is', 'are')} not blocked`
+        : `; ${unblocked === 1 ? 'it' : 'none of them'} is ${unblocked === 1 ? 'not ' : ''}blocked`
   const link = work.link('suspicious')
   const present = SEVERITIES.toReversed()
     .filter((severity) => severities.includes(severity))
@@ -170,19 +176,19 @@ export const suspiciousAddresses: MakeSection = async (work) => {
   return {
     lead:
       now === 0
-        ? `Nobody was flagged; ${before(scope.kind)} it was ${counted(then, 'address', 'addresses')}.`
+        ? `Nobody was flagged${then === 0 ? `, neither now nor ${before(scope.kind)}` : `; ${before(scope.kind)} it was ${counted(then, 'address', 'addresses')}`}.`
         : `${counted(now, 'address was', 'addresses were')} flagged (${listed(
             present.map(({ name, addresses }) => `${count(addresses)} ${name}`),
             4,
           )})${worst}; ${before(scope.kind)} it was ${counted(then, 'address', 'addresses')}, and ${counted(fresh, 'is', 'are')} new in 30 days.`,
     advice:
       open.length > 0
-        ? `Review the ${counted(open.length, 'open address', 'open addresses')} of high or critical severity, campaigns first${unblocked > 0 ? `; ${counted(unblocked, 'is', 'are')} not blocked` : ''}.`
+        ? `Review the ${counted(open.length, 'open address', 'open addresses')} of high or critical severity, campaigns first${blockedWords}.`
         : null,
     headline: {
       rank: 1,
       text: worstPresent
-        ? counted(worstPresent.addresses, `${worstPresent.name} address`, `${worstPresent.name} addresses`)
+        ? `${counted(worstPresent.addresses, 'address', 'addresses')} of ${worstPresent.name} severity`
         : 'no suspicious addresses',
     },
     nothing: severities.length < SEVERITIES.length && now === 0,
