@@ -57,7 +57,7 @@ const tableLines = (table: Table, timezone: string, publicUrl: string): string =
   const shown = shownTable(table, timezone, {
     width: WIDTH - 2,
     widthOf: (_, texts) => Math.max(...texts.map(widthOf)),
-    longest: ({ kind }) => (kind === 'words' ? 36 : kind === 'hostile' ? (isWide ? 24 : 36) : isWide ? 22 : 28),
+    longest: ({ kind }) => (kind === 'words' ? 30 : kind === 'hostile' ? (isWide ? 24 : 36) : isWide ? 22 : 28),
   })
   const lines = [shown.titles, ...shown.cells].map((row) => row.map(isolated))
   const widths = shown.columns.map((_, index) => Math.max(...lines.map((row) => widthOf(row[index] ?? ''))))
