@@ -72,19 +72,19 @@ describe('addresses are a campaign', () => {
       'that share a common user agent and a rare target in the same hours',
       several(4, (number) => ({ userAgents: [FIREFOX], ...asked('/secret', number) })),
       'FINGERPRINT',
-      `4 addresses with the user agent "${FIREFOX}" that asked for /secret from 2026-11-01T01:00Z to 2026-11-01T05:00Z`,
+      `4 addresses with the user agent "${FIREFOX}" that asked for /secret 2026-11-01 01:00–05:00 UTC`,
     ],
     [
       'that a detector found as one group',
       several(3, () => ({ groups: [{ detector: 'fingerprint_swarm', key: 'a|b' }] })),
       'FINGERPRINT',
-      '3 addresses that fingerprint_swarm found together: a|b',
+      '3 addresses that fingerprint swarm found together: a|b',
     ],
     [
       'that a detector found as one network',
       several(3, () => ({ groups: [{ detector: 'network_swarm', key: '198.51.0.0/16' }] })),
       'NETWORK',
-      '3 addresses that network_swarm found together: 198.51.0.0/16',
+      '3 addresses that network swarm found together: 198.51.0.0/16',
     ],
     ['of one /24', several(3, (number) => ({ ip: `192.0.2.${number}` })), 'NETWORK', '3 addresses of 192.0.2.0/24'],
     [
@@ -103,7 +103,7 @@ describe('addresses are a campaign', () => {
       'that asked for a rare target in the same hours',
       several(3, (number) => asked('/secret', number)),
       'TARGET',
-      '3 addresses that asked for /secret from 2026-11-01T01:00Z to 2026-11-01T04:00Z',
+      '3 addresses that asked for /secret 2026-11-01 01:00–04:00 UTC',
     ],
   ])('%s', (_name, suspects, sharedBy, summary) => {
     const campaigns = campaignsOf(suspects)

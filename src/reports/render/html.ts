@@ -140,7 +140,7 @@ export const documentOf = (report: Report, options: PageOptions, subject: string
             'letter-spacing': '-0.3px',
             padding: '8px 0 8px',
           },
-          `<h1 style="margin:0;font-size:inherit;font-weight:700">${clean(headline, LONGEST.headline)}</h1>`,
+          `<h1 style="margin:0;font-size:inherit;font-weight:700">${clean(headline, LONGEST.headline).replaceAll(/\b(up|down) (?=\d)/g, '$1&nbsp;')}</h1>`,
         ),
         text(
           'soft',
