@@ -54,7 +54,8 @@ export const reportAt = (wanted: Wanted, name: string, now: Date): ReportContent
   if (start < 0 || start > now.getTime()) return undefined
   let { period } = periodOf(kind, new Date(start + SURELY_OVER[kind]), timezone)
   while (nameOf(kind, period.from, timezone) > name) ({ period } = periodOf(kind, period.from, timezone))
-  return period.to <= now ? reportBefore(wanted, period.to) : undefined
+  const isThere = kind !== 'DAILY' || nameOf(kind, period.from, timezone) === name
+  return isThere && period.to <= now ? reportBefore(wanted, period.to) : undefined
 }
 
 /** The last periods, newest first. */

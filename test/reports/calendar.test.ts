@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { bucketsOf, periodOf } from '../../src/reports/build/calendar.ts'
+import { reportAt } from '../../src/reports/place.ts'
 import type { ReportKind, ReportScope } from '../../src/reports/types.ts'
 
 const HOUR = 3_600_000
@@ -70,6 +71,30 @@ describe('the last whole period before an instant', () => {
     expect([previous.from, previous.to, period.from, period.to]).toEqual(
       [before, from, from, to].map((text) => new Date(text)),
     )
+  })
+
+  // Islands that went over the date line.
+  it.each([
+    ['Pacific/Apia', '2011-12-30'],
+    ['Pacific/Kwajalein', '1993-08-21'],
+    ['Pacific/Kiritimati', '1994-12-31'],
+  ])('is never a day that %s left out, and going back does not stay there', (timezone, missing) => {
+    const name = (at: Date): string => at.toLocaleDateString('sv-SE', { timeZone: timezone })
+    const days: string[] = []
+    let at = new Date(Date.parse(missing) + 4 * 24 * HOUR)
+    for (let back = 0; back < 6; back++) {
+      const { period, previous } = periodOf('DAILY', at, timezone)
+      expect(period.to.getTime() - period.from.getTime()).toBe(24 * HOUR)
+      expect(previous.to.getTime() - previous.from.getTime()).toBe(24 * HOUR)
+      expect(periodOf('DAILY', period.from, timezone).period).toEqual(previous)
+      days.push(name(period.from))
+      at = period.from
+    }
+    expect(new Set(days).size).toBe(6)
+    expect(days).not.toContain(missing)
+    const wanted = { kind: 'DAILY', timezone, services: null } as const
+    expect(reportAt(wanted, missing, new Date())).toBeUndefined()
+    expect(reportAt(wanted, days[2]!, new Date())?.period[0]).toBeDefined()
   })
 
   it('refuses a zone that there is not', () => {

@@ -56,18 +56,28 @@ const boundaries = (
   return [end - 2 * length, end - length, end]
 }
 
+type Instants = [before: number, from: number, to: number]
+
+const spans = (...[before, from, to]: Instants): { period: Period; previous: Period } => ({
+  period: { from: new Date(from), to: new Date(to) },
+  previous: { from: new Date(before), to: new Date(from) },
+})
+
 /**
  * The last whole hour, day, week (from Monday) or month before `at` on the clocks of the zone, and the one before it. Days on which clocks
  * change have 23 or 25 hours. @throws {RangeError} no such zone
  */
 export const periodOf = (kind: ReportKind, at: Date, timezone: string): { period: Period; previous: Period } => {
   const local = toLocal(timezone, floor(at.getTime(), 1_000))
-  const [before, from, to] =
-    kind === 'HOURLY'
-      ? [2, 1, 0].map((back) => floor(at.getTime(), 1_000) - (local - floor(local, HOUR)) - back * HOUR)
-      : boundaries(kind, local).map((start) => toInstant(timezone, start))
-  const [first, second, end] = [new Date(before!), new Date(from!), new Date(to!)]
-  return { period: { from: second, to: end }, previous: { from: first, to: second } }
+  if (kind === 'HOURLY') {
+    const end = floor(at.getTime(), 1_000) - (local - floor(local, HOUR))
+    return spans(end - 2 * HOUR, end - HOUR, end)
+  }
+  const around = (day: number) => boundaries(kind, day).map((start) => toInstant(timezone, start)) as Instants
+  const [before, from, to] = around(local)
+  // A day that the zone left out, as Samoa did when it went over the date line, begins where it ends: no period.
+  if (from === to) return spans(...around(local - DAY))
+  return before === from ? spans(around(local - DAY)[0], from, to) : spans(before, from, to)
 }
 
 /** Where the points of a chart begin: five minutes of an hour, hours of a day, days of a week or month. Epoch ms. */
