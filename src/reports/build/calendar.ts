@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache'
+
 import type { Period, ReportKind, ReportScope } from '../types.ts'
 
 const MINUTE = 60_000
@@ -6,7 +8,8 @@ const DAY = 24 * HOUR
 /** 1970-01-05 was a Monday. */
 const MONDAY = 4 * DAY
 
-const formats = new Map<string, Intl.DateTimeFormat>()
+/** Zones are many by the spellings that callers may choose. */
+const formats = new LRUCache<string, Intl.DateTimeFormat>({ max: 100 })
 
 /** The wall clock of the zone, as milliseconds as if it showed UTC. */
 const toLocal = (timezone: string, instant: number): number => {

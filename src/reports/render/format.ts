@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache'
+
 import { countryName } from '../../geo/index.ts'
 import type { Cell, Column, Figure, Period, ReportKind, ReportScope, Unit } from '../types.ts'
 import { cut, hostile, LONGEST, prose } from './disarm.ts'
@@ -80,7 +82,8 @@ export const change = ({ value, previous, unit, more }: Figure): Change | null =
 }
 
 type Parts = Intl.DateTimeFormatOptions
-const formats = new Map<string, Intl.DateTimeFormat>()
+/** Zones are many by the spellings that callers may choose. */
+const formats = new LRUCache<string, Intl.DateTimeFormat>({ max: 100 })
 
 const formatOf = (timezone: string, parts: Parts): Intl.DateTimeFormat => {
   const key = `${timezone} ${JSON.stringify(parts)}`
