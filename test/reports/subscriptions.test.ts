@@ -206,6 +206,7 @@ const run = async ({
   const scopes: ReportScope[] = []
   const reports = createReportMail({
     publicUrl: '',
+    now: () => clock,
     builder: {
       build: (scope) => {
         scopes.push(scope)
@@ -261,8 +262,11 @@ describe('reports that are due', () => {
     expect(
       (await reports.render({ ...mailing, content: { ...content, format: 'CSV' } }, { unsubscribeUrl: 'u' })).html,
     ).toBe('')
-    // Built once for looking and sending.
+    // Built once for all that are due at once, and anew where what came late would be missing.
     expect(scopes).toHaveLength(1)
+    clock += 60_000
+    await reports.render({ ...mailing, content }, { unsubscribeUrl: 'u' })
+    expect(scopes).toHaveLength(2)
     await runs.stop()
   })
 
@@ -281,9 +285,13 @@ describe('reports that are due', () => {
 
   it('can be tried out by one address, any number of times', async () => {
     const { id } = await subscriptions.save(DAILY, by)
-    const { runs, queued } = await run()
+    const { runs, queued, scopes, reports } = await run()
     for (let time = 0; time < 2; time++) await runs.sendTest(id, 'me@example.com')
     expect(new Set(queued.map(({ mailing }) => mailing.occasion)).size).toBe(2)
+    // Each as it is then, and none is what subscribers get once the hours are closed.
+    for (const { mailing } of queued) await reports.render(mailing, { unsubscribeUrl: undefined })
+    await reports.build(queued[0]!.mailing.content as ReportContent)
+    expect(scopes).toHaveLength(3)
     await expect(runs.sendTest('sub_x', 'me@example.com')).rejects.toMatchObject({ code: 'NOT_FOUND' })
     const incidents = await subscriptions.save({ ...DAILY, cron: undefined, kind: 'INCIDENT', services: ['shop'] }, by)
     await expect(runs.sendTest(incidents.id, 'me@example.com')).rejects.toThrow(

@@ -16,16 +16,17 @@ export const createRenderOnce = (render: RenderMailing, urlOf: (token: string) =
   const ready = new Map<string, Promise<Rendered>>()
 
   return async (mailing: Mailing, token: string | undefined): Promise<Rendered> => {
+    // Tests, each for itself, and notices, which take no time.
+    if (token === undefined) return render(mailing, { unsubscribeUrl: undefined })
     const key = JSON.stringify([mailing.reportId, mailing.subscriptionId, mailing.content])
     let made = ready.get(key)
     if (!made) {
-      made = render(mailing, { unsubscribeUrl: mailing.subscriptionId === null ? undefined : urlOf(stand) })
+      made = render(mailing, { unsubscribeUrl: urlOf(stand) })
       ready.set(key, made)
       made.catch(() => ready.delete(key))
       if (ready.size > MOST) ready.delete(ready.keys().next().value!)
     }
     const rendered = await made
-    if (token === undefined) return rendered
     return {
       ...rendered,
       html: rendered.html.replaceAll(stand, token),

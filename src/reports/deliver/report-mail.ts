@@ -40,7 +40,8 @@ export const scopeOf = ({ kind, period, previous, timezone, services }: ReportCo
   services,
 })
 
-/** Reports that are kept, so that the one that was looked at is the one that is sent. */
+/** Subscriptions that are due at once share what is built; later ones get what came meanwhile. */
+const KEPT_MS = 60_000
 const MOST = 8
 
 export interface ReportMail {
@@ -57,19 +58,25 @@ export const createReportMail = ({
   builder,
   renderer,
   publicUrl,
+  now = Date.now,
 }: {
   builder: ReportBuilder
   renderer: Pick<Renderer, 'mail' | 'pdf'>
   publicUrl: string
+  now?: (() => number) | undefined
 }): ReportMail => {
-  const built = new Map<string, Promise<Report>>()
+  const built = new Map<string, { at: number; report: Promise<Report> }>()
+
+  const buildNow = (content: ReportContent): Promise<Report> =>
+    builder.build(scopeOf(content), { minSeverity: content.minSeverity ?? undefined })
 
   const build = (content: ReportContent): Promise<Report> => {
     const key = JSON.stringify([scopeOf(content), content.minSeverity])
     const known = built.get(key)
-    if (known) return known
-    const report = builder.build(scopeOf(content), { minSeverity: content.minSeverity ?? undefined })
-    built.set(key, report)
+    if (known && now() - known.at < KEPT_MS) return known.report
+    const report = buildNow(content)
+    built.delete(key)
+    built.set(key, { at: now(), report })
     report.catch(() => built.delete(key))
     if (built.size > MOST) built.delete(built.keys().next().value!)
     return report
@@ -84,9 +91,10 @@ export const createReportMail = ({
 
   return {
     build,
-    render: async ({ content }: Pick<Mailing, 'content'>, { unsubscribeUrl }) => {
+    render: async ({ content, subscriptionId }: Pick<Mailing, 'content' | 'subscriptionId'>, { unsubscribeUrl }) => {
       const wanted = content as ReportContent
-      const report = await build(wanted)
+      // A test tells how it is now; and made before its hours are closed, it must not be what subscribers get afterwards.
+      const report = await (subscriptionId === null ? buildNow(wanted) : build(wanted))
       const options = { publicUrl, ...(unsubscribeUrl === undefined ? {} : { unsubscribeUrl }) }
       const { format } = wanted
       const plain = { html: '', images: [] }

@@ -5,13 +5,14 @@ import type { Logger } from 'pino'
 import type { ClickHouse } from '../../clickhouse/index.ts'
 import type { Redis } from '../../redis/index.ts'
 import { createVersions, StoreError } from '../../store/index.ts'
+import { reportId } from '../build/index.ts'
 import { asAddress } from '../mail-address.ts'
 import { isScheduled } from '../schedule.ts'
 import type { Subscription, Subscriptions } from '../subscriptions.ts'
 import type { ReportKind } from '../types.ts'
 import type { Deliveries } from './deliveries.ts'
 import { due } from './due.ts'
-import { contentOf, type ReportMail } from './report-mail.ts'
+import { contentOf, type ReportMail, scopeOf } from './report-mail.ts'
 
 /** What came of a run of a subscription. */
 export interface ReportRun {
@@ -49,7 +50,7 @@ export interface ReportRuns {
   /**
    * The report of the last whole period, or the newest incident, to one address, whoever has it already.
    * @returns the id of the report or incident
-   * @throws {StoreError} NOT_FOUND the subscription or an incident, INVALID the recipient; what the builder and ClickHouse throw
+   * @throws {StoreError} NOT_FOUND the subscription or an incident, INVALID the recipient; what ClickHouse throws
    */
   sendTest: (subscriptionId: string, recipient: string) => Promise<string>
 }
@@ -94,10 +95,10 @@ export const createReportRuns = (dependencies: ReportRunsDependencies): ReportRu
     log.info({ subscription: subscription.id, report: report.id, outcome: run.outcome }, 'a report was made')
   }
 
-  const newestOf = async (subscription: Subscription): Promise<{ reportId: string; content: unknown }> => {
+  const newestOf = (subscription: Subscription): { reportId: string; content: unknown } => {
     if (isScheduled(subscription)) {
       const content = contentOf(subscription, new Date(now()))
-      return { reportId: (await reports.build(content)).id, content }
+      return { reportId: reportId(scopeOf(content)), content }
     }
     const { id, services } = subscription
     const incident = newestIncident(services.length === 0 ? null : services)
@@ -170,10 +171,10 @@ export const createReportRuns = (dependencies: ReportRunsDependencies): ReportRu
           `recipient is ${JSON.stringify(recipient.slice(0, 100))}; allowed is an address such as ops@example.com`,
           { field: 'recipient' },
         )
-      const { reportId, content } = await newestOf(subscription)
-      const mailing = { reportId, kind: subscription.kind, subscriptionId: null, content }
+      const newest = newestOf(subscription)
+      const mailing = { ...newest, kind: subscription.kind, subscriptionId: null }
       await deliveries.enqueue({ ...mailing, occasion: `test:${randomUUID()}` }, [address])
-      return reportId
+      return newest.reportId
     },
   }
 }
