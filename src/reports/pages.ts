@@ -5,6 +5,7 @@ import { AnalyticsError, isTimeZone } from '../analytics/index.ts'
 import { mayUse, type Principal, principalOf, type Problem, problem, requireScope } from '../http/index.ts'
 import { QUESTION_NAMES, queryLink, questionOf, SEVERITIES, severitiesFrom } from './build/index.ts'
 import { type ReportContent, scopeOf } from './deliver/index.ts'
+import { openedFromElsewhere } from './from-elsewhere.ts'
 import { type Content, pathOf, reportAt, reportBefore, type Wanted } from './place.ts'
 import type { Preview } from './previews.ts'
 import { csvName, tableCsv } from './render/csv.ts'
@@ -183,13 +184,17 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
       return `${publicUrl}${pathOf(content, format === 'HTML' ? {} : { format: format.toLowerCase(), ...csv })}`
     },
     routes: (app) => {
-      app.get('/reports/:kind/:from', { onRequest: requireScope('REPORTS_READ') }, async (request, reply) => {
-        try {
-          return await answer(request, reply)
-        } catch (error) {
-          throw asProblem(error)
-        }
-      })
+      app.get(
+        '/reports/:kind/:from',
+        { onRequest: [openedFromElsewhere, requireScope('REPORTS_READ')] },
+        async (request, reply) => {
+          try {
+            return await answer(request, reply)
+          } catch (error) {
+            throw asProblem(error)
+          }
+        },
+      )
       app.get('/reports/:kind/:from/look/:question', look)
     },
   }

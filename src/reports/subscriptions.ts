@@ -108,7 +108,7 @@ const checkServices = (value: unknown): string[] => {
 
 const checkCron = (value: unknown, timezone: string): string => {
   const allowed = 'five fields (minute, hour, day of month, month, day of week) such as 0 8 * * 1'
-  if (!isPlain(value, 200)) return refuse('cron', value, allowed)
+  if (!isPlain(value, 200) || value.split(/ +/).length !== 5) return refuse('cron', value, allowed)
   let next: Date | null
   try {
     next = cronOf({ cron: value, timezone }).nextRun()

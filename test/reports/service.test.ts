@@ -1,5 +1,8 @@
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
+import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 
 import { simpleParser } from 'mailparser'
 import { expect, it } from 'vitest'
@@ -54,6 +57,17 @@ it('a report is subscribed to, looked at as page, text and GraphQL with the same
   expect(html).not.toMatch(/<script/i)
   const text = await (await service.request('/reports/hourly/latest?format=text')).text()
   expect(text).toContain(report.headline)
+  // As a browser follows it out of a mail that is read in a browser: asked for a key there, it would be asked for ever.
+  const path = new URL(report.url).pathname
+  const [led] = (await once(
+    get(`${service.url}${path}?services=a&services=%22%3E%3Cb%3E`, {
+      auth: `x:${service.key}`,
+      headers: { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' },
+    }),
+    'response',
+  )) as [IncomingMessage]
+  expect([led.statusCode, led.headers['www-authenticate']]).toEqual([401, 'Bearer realm="vedette"'])
+  expect(await readText(led)).toContain(`<a href="${path}?services=a&amp;services=%22%3E%3Cb%3E">`)
   expect((await service.request('/reports/yearly/latest')).status).toBe(404)
   const wrong = await service.request('/reports/daily/tomorrow')
   expect([wrong.status, ((await wrong.json()) as { detail: string }).detail]).toEqual([

@@ -109,6 +109,7 @@ describe('what a subscription is to be', () => {
     [{ kind: 'YEARLY' }, 'kind'],
     [{ cron: 'daily' }, 'cron'],
     [{ cron: '* * * * * *' }, 'cron'],
+    [{ cron: '@daily' }, 'cron'],
     [{ cron: '61 * * * *' }, 'cron'],
     [{ cron: '0 0 30 2 *' }, 'cron'],
     [{ timezone: '+02:00' }, 'timezone'],

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 import { principalOf, problem, requireScope } from '../../http/index.ts'
+import { openedFromElsewhere } from '../from-elsewhere.ts'
 import { FIGURES, invalid, POLICY, sendTable, servicesOf, shown, single } from '../pages.ts'
 import type { Notices } from './notices.ts'
 import { renderIncident } from './render.ts'
@@ -46,6 +47,6 @@ export const createIncidentPage = ({ notices, publicUrl, attributions }: Inciden
 
   return {
     routes: (app: FastifyInstance): void =>
-      void app.get('/reports/incident/:id', { onRequest: requireScope('REPORTS_READ') }, answer),
+      void app.get('/reports/incident/:id', { onRequest: [openedFromElsewhere, requireScope('REPORTS_READ')] }, answer),
   }
 }
