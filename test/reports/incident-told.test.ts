@@ -236,3 +236,14 @@ describe('an incident', () => {
     expect(notices.list(['none'])).toEqual([])
   })
 })
+
+it('a webhook that is busy is shown as tried, with what it said', async () => {
+  const receiver = await startReceiver(() => 503)
+  open.push(receiver.stop)
+  const { close } = await start({ urls: [`${receiver.url}/busy`] })
+  await attack(6, [['203.0.113.6', 'busy']])
+  close(6)
+  await expect
+    .poll(() => notices.list(['busy']).map(({ posts }) => posts))
+    .toMatchObject([[{ state: 'QUEUED', attempts: 1, sentAt: null, error: 'it answered 503; it is tried again' }]])
+})

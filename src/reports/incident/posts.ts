@@ -54,6 +54,14 @@ export const createPosts = (dependencies: PostsDependencies): Posts => {
   let loop: Loop | undefined
   let unsubscribe: (() => void) | undefined
 
+  const record = async (incidentId: string, target: WebhookTarget, post: PostRecord): Promise<void> => {
+    await stored.update(
+      incidentId,
+      (current) => current?.value && { ...current.value, posts: { ...current.value.posts, [target.hash]: post } },
+      { by: 'incidents' },
+    )
+  }
+
   /** @returns undefined: it is neither taken nor given up */
   const attempts = async (
     { notice }: Incident,
@@ -83,6 +91,11 @@ export const createPosts = (dependencies: PostsDependencies): Posts => {
         )
         if (isOver) return over(isRefused ? 'REFUSED' : 'FAILED', reason)
         counter.inc({ channel: target.kind, outcome: 'retried' })
+        const so = { ...over('PENDING', `${reason}; it is tried again`), endedAt: null }
+        // For those who look; what becomes of it in the end is recorded in any case.
+        await record(notice.id, target, so).catch((error: unknown) =>
+          log.warn({ err: error }, 'a try cannot be recorded'),
+        )
         await sleep(retryAfterMs[attempt], undefined, { signal }).catch(() => {})
       }
     }
@@ -90,15 +103,11 @@ export const createPosts = (dependencies: PostsDependencies): Posts => {
 
   const carry = async (key: string, incident: Incident, target: WebhookTarget, signal: AbortSignal): Promise<void> => {
     const known = unrecorded.get(key)
-    const record = known ?? (await attempts(incident, target, signal))
-    if (record === undefined) return
-    if (known === undefined) counter.inc({ channel: target.kind, outcome: record.state.toLowerCase() })
-    unrecorded.set(key, record)
-    await stored.update(
-      incident.notice.id,
-      (current) => current?.value && { ...current.value, posts: { ...current.value.posts, [target.hash]: record } },
-      { by: 'incidents' },
-    )
+    const result = known ?? (await attempts(incident, target, signal))
+    if (result === undefined) return
+    if (known === undefined) counter.inc({ channel: target.kind, outcome: result.state.toLowerCase() })
+    unrecorded.set(key, result)
+    await record(incident.notice.id, target, result)
     unrecorded.delete(key)
   }
 
