@@ -45,9 +45,11 @@ export const answerDirectly = (response: ServerResponse, error: FastifyError | P
 
 export const answerError = (error: FastifyError | Problem, request: FastifyRequest, reply: FastifyReply): unknown => {
   const answer = asProblem(error)
-  if (request.raw.destroyed && !request.raw.complete) {
-    // The client went away while sending: nobody reads the answer, and it is no fault of ours.
-    request.log.debug({ err: error }, 'the client left before its request was complete')
+  // What a hung-up client makes an end of throws so.
+  const isCutOff = error.name === 'AbortError' && reply.raw.destroyed
+  if ((request.raw.destroyed && !request.raw.complete) || isCutOff) {
+    // The client went away: nobody reads the answer, and it is no fault of ours.
+    request.log.debug({ err: error }, 'the client left before its request was answered')
     return sendProblem(reply, problem(400, { detail: 'The request ended early.' }))
   }
   // A refusal that a route meant (spool full, stopping) has its line as a request; this is for what nobody meant.

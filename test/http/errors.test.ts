@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 
@@ -16,6 +17,10 @@ beforeAll(async () => {
   app.get('/files/*', async () => ({ ok: true }))
   app.get('/fault', async () => {
     throw new Error('cannot reach redis://user:hunter2@10.0.0.5')
+  })
+  app.get('/slow', async (_request, reply) => {
+    await once(reply.raw, 'close')
+    throw new DOMException('This operation was aborted', 'AbortError')
   })
   app.get('/full', async () => {
     throw problem(503, {
@@ -103,6 +108,16 @@ it('tells a stranger nothing of a fault, and the log all but the password', asyn
   expect(line).toMatch(/errors\.test\.ts/)
   expect(line).toContain('redis://user:***@10.0.0.5')
   expect(test.logged()).not.toContain('hunter2')
+})
+
+it('takes a client that hangs up for no fault', async () => {
+  const client = new AbortController()
+  const asked = fetch(`${test.url}/slow`, { signal: client.signal })
+  const before = test.logged().length
+  setTimeout(() => client.abort(), 50)
+  await expect(asked).rejects.toThrow('aborted')
+  await expect.poll(() => test.logged().slice(before)).toContain('the client left')
+  expect(test.logged().slice(before)).not.toMatch(/"level":"error"|fault of the service/)
 })
 
 it('answers broken HTTP with 400 and headers too long with 431', async () => {
