@@ -16,6 +16,17 @@ export class CliError extends Error {
   }
 }
 
+/** What the system says of a file or folder, in words. */
+const WORDS: Record<string, string> = {
+  EACCES: 'this user may not write or read it',
+  EPERM: 'this user may not write or read it',
+  EROFS: 'it cannot be written to',
+  EISDIR: 'it is a folder',
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'a part of it is a file',
+  ENOSPC: 'the disk is full',
+}
+
 const oneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, ' ')
 
 /**
@@ -29,6 +40,9 @@ export const explain = (error: unknown, usage: string): { line: string | undefin
     if (error.code === 'commander.help') return { line: undefined, exitCode: 2 }
     return { line: `${oneLine(error.message).replaceAll(/^error: |\.$/g, '')}; see ${usage} --help`, exitCode: 2 }
   }
+  const { code, path } = error as NodeJS.ErrnoException
+  if (error instanceof Error && code !== undefined && path !== undefined && WORDS[code])
+    return { line: `${path}: ${WORDS[code]}; see to it, or name another`, exitCode: 1 }
   const message = oneLine(error instanceof Error ? error.message || error.name : String(error))
   if (error instanceof CliError) return { line: message, exitCode: error.exitCode }
   if (error instanceof ConfigError) return { line: message, exitCode: 2 }

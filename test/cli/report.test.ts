@@ -95,6 +95,11 @@ it.each([
     ['preview', 'incident', '--timezone', 'Europe/Berlin'],
     /^vedette: .*allowed is UTC, in which incidents are told\.\n$/,
   ],
+  [
+    1,
+    ['preview', 'daily', '--out', '/nowhere/r.html'],
+    /^vedette: \/nowhere\/r\.html: there is no such .*; see to it.*\n$/,
+  ],
   [2, ['preview', 'yearly'], /^vedette: .*hourly, daily, weekly, monthly.*\n$/],
   [2, ['preview', 'daily', '--at', 'someday'], /^vedette: .*"someday"; allowed is latest, or .*\n$/],
 ])('ends with %i and one line for %j', async (exitCode, args, line) => {

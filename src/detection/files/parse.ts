@@ -99,7 +99,7 @@ export const parseDetector = (path: string, text: string, own: boolean): Detecto
 
   const id = path.replace(/^.*[/\\]/, '').replace(/\.sql$/, '')
   if (!/^[a-z][a-z0-9_]{1,60}$/.test(id))
-    fail(undefined, `the file is named ${id}; allowed are lower-case letters, digits and _, a letter first`)
+    fail(undefined, `the file is named ${id}; allowed are 2 to 61 lower-case letters, digits and _, a letter first`)
   const header = readHeader(text)
   if ('message' in header) return fail(header.line, header.message)
   const { description, entries, sql, sqlLine } = header

@@ -80,6 +80,12 @@ const judge = (error: SMTPError, ended: boolean): Outcome => {
   return error.code === 'EAUTH' ? 'session' : 'later'
 }
 
+const reasonOf = ({ code, message }: SMTPError): string => {
+  if (code === 'ETLS') return `${message}; mails go by TLS alone unless SMTP_TLS is off`
+  // There is one recipient.
+  return message.replace(/^Can't send mail - all recipients were rejected: /, '')
+}
+
 export type Smtp = (message: Message, handOver: HandOver) => Promise<Answer>
 
 /**
@@ -127,7 +133,7 @@ export const createSmtp = (
         else connection.close()
         resolve(answer)
       }
-      const fail = (error: SMTPError): void => settle({ outcome: judge(error, ended), reason: error.message })
+      const fail = (error: SMTPError): void => settle({ outcome: judge(error, ended), reason: reasonOf(error) })
       const leave = (): void => {
         if (!ended) settle({ outcome: 'left', reason: 'the sender stopped' })
         else if (cut.aborted) settle({ outcome: 'unknown', reason: 'the sender stopped before the answer' })
