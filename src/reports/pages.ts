@@ -61,6 +61,15 @@ export const single = (name: string, value: unknown): string | undefined => {
   throw invalid(name, value, 'one value')
 }
 
+const PARAMETERS = ['timezone', 'services', 'format', 'table']
+
+/** Else `service=shop` for `services=shop` would show those of all. @throws {Problem} 400 */
+export const assertKnown = (query: object, allowed: readonly string[] = PARAMETERS): void => {
+  const other = Object.keys(query).find((name) => !allowed.includes(name))
+  if (other !== undefined)
+    throw problem(400, { detail: `there is no parameter ${shown(other)}; there are: ${allowed.join(', ')}.` })
+}
+
 /** Null: none are given. */
 const namesOf = (given: unknown): readonly string[] | null => {
   if (given === undefined) return null
@@ -136,6 +145,7 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { from } = request.params as { from: string }
     const query = request.query as Record<string, unknown>
+    assertKnown(query)
     const wanted = wantedOf(request, servicesOf(query['services'], principalOf(request)))
     const format = single('format', query['format']) ?? 'html'
     if (!FORMATS.some((name) => name === format)) throw invalid('format', format, FORMATS.join(', '))
@@ -163,6 +173,7 @@ export const createReportPages = (dependencies: ReportPagesDependencies): Report
   const look = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { from, question } = request.params as { from: string; question: string }
     const query = request.query as Record<string, unknown>
+    assertKnown(query, ['timezone', 'services', 'minSeverity'])
     const name = QUESTION_NAMES.find((known) => known === question)
     if (!name)
       throw problem(404, {

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 import { principalOf, problem, requireScope } from '../../http/index.ts'
 import { openedFromElsewhere } from '../from-elsewhere.ts'
-import { FIGURES, invalid, POLICY, sendTable, servicesOf, shown, single } from '../pages.ts'
+import { assertKnown, FIGURES, invalid, POLICY, sendTable, servicesOf, shown, single } from '../pages.ts'
 import type { Notices } from './notices.ts'
 import { renderIncident } from './render.ts'
 import { incidentReport } from './report.ts'
@@ -24,6 +24,7 @@ export const createIncidentPage = ({ notices, publicUrl, attributions }: Inciden
   const answer = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { id } = request.params as { id: string }
     const query = request.query as Record<string, unknown>
+    assertKnown(query)
     const services = servicesOf(query['services'], principalOf(request))
     const timezone = single('timezone', query['timezone']) ?? 'UTC'
     if (timezone !== 'UTC') throw invalid('timezone', timezone, 'UTC, in which incidents are told')
