@@ -82,20 +82,19 @@ const checkClickHouse = async (config: Config, log: Log): Promise<Finding[]> => 
 const checkRedis = async (config: Config, log: Log): Promise<Finding[]> => {
   if (config.redisUrls.length === 0) return [ok('redis', 'none: this process keeps limits and leases itself')]
   const redis = createRedis(config.redisUrls, { log })
+  const where =
+    config.redisUrls.length === 1 ? new URL(config.redisUrls[0]!).host : `cluster of ${config.redisUrls.length}`
   try {
     await redis.start()
     await redis.ping()
-    return [
-      ok(
-        'redis',
-        `${config.redisUrls.length === 1 ? new URL(config.redisUrls[0]!).host : `cluster of ${config.redisUrls.length}`} answers`,
-      ),
-    ]
+    return [ok('redis', `${where} answers`)]
   } catch (error) {
+    const message = messageOf(error)
     return [
       failed(
         'redis',
-        messageOf(error),
+        // What ioredis says of a connection that is not there.
+        message.includes("Stream isn't writeable") ? `${where} does not answer` : `${where}: ${message}`,
         'see that it runs and that REDIS_URL is right; the collector goes on without it',
       ),
     ]

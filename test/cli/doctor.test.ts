@@ -89,9 +89,14 @@ it('names a ClickHouse that is away, and what happens to the rows meanwhile', as
 })
 
 it('names a Redis that is away', async () => {
-  const { exitCode, of } = await doctor({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` })
+  const port = await freePort()
+  const { exitCode, of } = await doctor({ REDIS_URL: `redis://127.0.0.1:${port}` })
   expect(exitCode).toBe(1)
-  expect(of('redis')).toMatchObject({ state: 'failed', remedy: expect.stringContaining('REDIS_URL') })
+  expect(of('redis')).toMatchObject({
+    state: 'failed',
+    what: expect.stringContaining(`127.0.0.1:${port}`),
+    remedy: expect.stringContaining('REDIS_URL'),
+  })
 })
 
 it('names a broken geo file, and a missing one', async () => {
