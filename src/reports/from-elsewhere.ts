@@ -1,26 +1,14 @@
 import type { onRequestAsyncHookHandler } from 'fastify'
 
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!)
+import { escape } from './render/disarm.ts'
+import { SMALL_PAGE_POLICY, smallPage } from './small-page.ts'
 
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-const page = (path: string): string => `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Open the report</title>
-<style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem }</style>
-</head>
-<body>
-<p>A page of another site led here, such as that of a mail program.</p>
-<p><a href="${escape(path)}">Open the report</a></p>
-</body>
-</html>
-`
+const page = (path: string): string =>
+  smallPage(
+    'Open the report',
+    `<p>A page of another site led here, such as that of a mail program.</p>
+<p><a href="${escape(path)}">Open the report</a></p>`,
+  )
 
 /**
  * An `onRequest` hook before that of the key: Basic credentials are not taken where another site leads to, so a browser that follows the link
@@ -34,7 +22,7 @@ export const openedFromElsewhere: onRequestAsyncHookHandler = async ({ headers, 
     .headers({
       'www-authenticate': 'Bearer realm="vedette"',
       'cache-control': 'no-store',
-      'content-security-policy': POLICY,
+      'content-security-policy': SMALL_PAGE_POLICY,
     })
     .type('text/html; charset=utf-8')
     .send(page(url))

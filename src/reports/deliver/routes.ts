@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
+import { escape } from '../render/disarm.ts'
+import { SMALL_PAGE_POLICY, smallPage } from '../small-page.ts'
 import type { Unsubscription, UnsubscribeTokens } from './token.ts'
 
 const PATH = '/unsubscribe'
@@ -15,47 +17,16 @@ export interface UnsubscribeDependencies {
   unsubscribe: (who: Unsubscription) => Promise<void>
 }
 
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character]!)
-
-const page = (title: string, body: string): string => `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="robots" content="noindex">
-<title>${title}</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem }
-h1 { font-size: 1.4rem }
-button { font: inherit; padding: .5rem 1.25rem; cursor: pointer }
-</style>
-</head>
-<body>
-<h1>${title}</h1>
-${body}
-</body>
-</html>
-`
-
 const CONFIRM = `<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click"><button>Unsubscribe</button></form>`
 
 const send = (reply: FastifyReply, status: number, html: string): FastifyReply =>
-  reply
-    .code(status)
-    .type('text/html; charset=utf-8')
-    .header(
-      'content-security-policy',
-      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    )
-    .send(html)
+  reply.code(status).type('text/html; charset=utf-8').header('content-security-policy', SMALL_PAGE_POLICY).send(html)
 
 const refuse = (reply: FastifyReply): FastifyReply =>
   send(
     reply,
     404,
-    page(
+    smallPage(
       'This link does not work',
       '<p>It is cut short or was changed. Take it from the mail once more, whole; or ask those who run this service to take you off the list.</p>',
     ),
@@ -73,7 +44,7 @@ export const createUnsubscribeRoutes = (dependencies: UnsubscribeDependencies) =
     return name === undefined ? 'this report' : `the report <strong>${escape(name)}</strong>`
   }
   const done = (who: Unsubscription): string =>
-    page('Unsubscribed', `<p>${escape(who.address)} gets no more mails of ${reportOf(who)}.</p>`)
+    smallPage('Unsubscribed', `<p>${escape(who.address)} gets no more mails of ${reportOf(who)}.</p>`)
 
   return {
     routes: (app: FastifyInstance): void => {
@@ -84,7 +55,7 @@ export const createUnsubscribeRoutes = (dependencies: UnsubscribeDependencies) =
         if (!who) return refuse(reply)
         if (isUnsubscribed(who.subscriptionId, who.address)) return send(reply, 200, done(who))
         const asked = `<p>${escape(who.address)} gets ${reportOf(who)}. Stop sending it?</p>`
-        return send(reply, 200, page('Unsubscribe', `${asked}\n${CONFIRM}`))
+        return send(reply, 200, smallPage('Unsubscribe', `${asked}\n${CONFIRM}`))
       })
       app.post(`${PATH}/:token`, options, async (request, reply) => {
         // What a mail client says in the body is always the same, and the link says enough.
