@@ -122,7 +122,7 @@ describe('a mistake is one message with file and line, what was given and what i
       ':10: evidence is for SQL with a FROM; here give',
     ],
     ['a probe without evidence', statement('24h', '24h\n-- probe: yes'), ':5: probe is yes; it needs evidence'],
-    ['a file of capitals', '', 'Doors.sql: the file is named Doors; allowed are lower-case letters'],
+    ['a file of capitals', '', 'Doors.sql: the file is named Doors; allowed are 2 to 61 lower-case letters'],
   ])('%s', (what, text, message) => {
     const path = what === 'a file of capitals' ? 'mine/Doors.sql' : 'mine/doors.sql'
     const act = () => parse(text, path)
