@@ -67,7 +67,7 @@ it('a report is subscribed to, looked at as page, text and GraphQL with the same
     'response',
   )) as [IncomingMessage]
   expect([led.statusCode, led.headers['www-authenticate']]).toEqual([401, 'Bearer realm="vedette"'])
-  expect(await readText(led)).toContain(`<a href="${path}?services=a&amp;services=%22%3E%3Cb%3E">`)
+  expect(await readText(led)).toContain(`<a href="${path}?services=a&#38;services=%22%3E%3Cb%3E">`)
   expect((await service.request('/reports/yearly/latest')).status).toBe(404)
   const mistaken = await service.request('/reports/hourly/latest?service=shop')
   expect([mistaken.status, ((await mistaken.json()) as { detail: string }).detail]).toEqual([
