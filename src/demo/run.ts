@@ -1,9 +1,7 @@
 import type { Writable } from 'node:stream'
-import { setTimeout as wait } from 'node:timers/promises'
 
-import { ask, type Asker } from './ask.ts'
 import { generateDay, type Truth } from './day.ts'
-import { findings } from './findings.ts'
+import { closeAnew, findings } from './findings.ts'
 import { send } from './send.ts'
 import { summary } from './summary.ts'
 import { count } from './table.ts'
@@ -28,28 +26,6 @@ export interface DemoOptions {
 const MINUTE = 60_000
 /** Above what visitors of the shop do in a minute, images and all; below what tools do. */
 const TRIED_LIMIT = 60
-
-const WAIT_MS = 60_000
-const POLL_MS = 500
-
-/** An hour that was closed while its rows still came in is closed once more, and answers without the late ones until then. */
-const untilCounted = async (
-  { from, to, ...asker }: Asker & { from: Date; to: Date },
-  rows: number,
-  signal: AbortSignal | undefined,
-): Promise<boolean> => {
-  const query =
-    'query DemoCount($from: DateTime!, $to: DateTime!) { requestAnalytics(timeRange: { from: $from, to: $to }) { totals { requests } } }'
-  for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline;) {
-    const { requestAnalytics } = await ask<{ requestAnalytics: { totals: { requests: number } } }>(asker, query, {
-      from: from.toISOString(),
-      to: to.toISOString(),
-    })
-    if (requestAnalytics.totals.requests >= rows) return true
-    await wait(POLL_MS, undefined, { signal })
-  }
-  return false
-}
 
 /**
  * Makes a day that ends now, sends it to the running service, has its hours closed, and prints what the service saw and found.
@@ -87,9 +63,9 @@ export const runDemo = async ({
   if (result.rejected > 0) out.write(`  ${count(result.rejected)} refused\n`)
   for (const { index, field, message } of result.errors) out.write(`  row ${index} refused, ${field}: ${message}\n`)
   const from = new Date(to.getTime() - 24 * 60 * MINUTE)
-  if (!(result.stored && (await untilCounted({ url, key, from, to }, result.accepted, signal))))
-    out.write('  ClickHouse is slow: the tables below may not hold all of them yet\n')
+  if (!result.stored) out.write('  ClickHouse is slow: the tables below may not hold all of them yet\n')
 
+  await closeAnew({ url, key })
   out.write(`\n${await summary({ url, key, from, to })}\n\n`)
   out.write(`${await trial({ url, key, from, to, limit: TRIED_LIMIT })}\n\n`)
   const found = await findings({
